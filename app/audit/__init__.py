@@ -1,0 +1,1 @@
+"""Who did, saw or sent what: append only, chained per office, ids and no text."""

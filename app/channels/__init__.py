@@ -1,0 +1,1 @@
+"""Connected accounts: their streams, cursors and health."""

@@ -1,0 +1,111 @@
+"""Rows of connected accounts."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db import Base
+
+
+class Capacity(StrEnum):
+    """In which role something is said: it decides whether the Code of Conduct applies and who the data controller is."""
+
+    COUNCIL = "council"
+    COUNCILLOR = "councillor"
+    PARTY = "party"
+    PRIVATE = "private"
+
+
+class State(StrEnum):
+    """Where an account stands. trying → tried | refused (before it is saved); active ⇄ paused; active → needs_you → active; → removed."""
+
+    TRYING = "trying"
+    TRIED = "tried"
+    REFUSED = "refused"
+    ACTIVE = "active"
+    PAUSED = "paused"
+    NEEDS_YOU = "needs_you"
+    REMOVED = "removed"
+
+
+class Account(Base):
+    """One account at one platform. ``options`` are what the form asked; its secrets are in ``sealed``, apart."""
+
+    __tablename__ = "account"
+    __table_args__ = (sa.Index("ix_account_office_id_state", "office_id", "state"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, init=False)
+    office_id: Mapped[int] = mapped_column(sa.ForeignKey("office.id"))
+    channel: Mapped[str]
+    name: Mapped[str]  # as people call it: the address, the page's name
+    capacity: Mapped[Capacity] = mapped_column(default=Capacity.COUNCILLOR)
+    state: Mapped[State] = mapped_column(default=State.TRYING)
+    options: Mapped[dict[str, Any]]
+    sealed: Mapped[bytes | None] = mapped_column(default=None, repr=False)
+    own_ids: Mapped[list[Any]] = mapped_column(default_factory=list)  # external ids under which the platform knows us
+    since_at: Mapped[datetime | None] = mapped_column(default=None)  # nothing that arrived earlier was fetched; NULL: all
+    created_at: Mapped[datetime]
+    connected_at: Mapped[datetime | None] = mapped_column(default=None)
+    checked_at: Mapped[datetime | None] = mapped_column(default=None)
+    check_result: Mapped[dict[str, Any]] = mapped_column(default_factory=dict)
+    first_refused_at: Mapped[datetime | None] = mapped_column(default=None)  # three strikes over an hour before "needs you"
+    refusals: Mapped[int] = mapped_column(default=0)
+    credentials_version: Mapped[int] = mapped_column(default=1)  # a kept connection with an older one is hung up
+    lease_until: Mapped[datetime | None] = mapped_column(default=None)
+
+
+class Stream(Base):
+    """One thing polled in an account, with the cursor that neither misses nor doubles, and its health."""
+
+    __tablename__ = "stream"
+    __table_args__ = (sa.UniqueConstraint("account_id", "key"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, init=False)
+    account_id: Mapped[int] = mapped_column(sa.ForeignKey("account.id"))
+    office_id: Mapped[int] = mapped_column(sa.ForeignKey("office.id"), index=True)
+    key: Mapped[str]
+    name: Mapped[str]
+    interval: Mapped[timedelta] = mapped_column(sa.Interval(native=False))
+    is_junk: Mapped[bool] = mapped_column(default=False)
+    is_wanted: Mapped[bool] = mapped_column(default=True)
+    cursor: Mapped[dict[str, Any] | None] = mapped_column(default=None)
+    added_at: Mapped[datetime]
+    caught_up_at: Mapped[datetime | None] = mapped_column(default=None)  # the last time nothing was left to fetch
+    last_good_at: Mapped[datetime | None] = mapped_column(default=None)
+    last_item_at: Mapped[datetime | None] = mapped_column(default=None)
+    next_at: Mapped[datetime | None] = mapped_column(default=None)
+    failing_since: Mapped[datetime | None] = mapped_column(default=None)
+    failures: Mapped[int] = mapped_column(default=0)
+    trouble: Mapped[str] = mapped_column(default="")  # what the platform answered, in a sentence
+    trouble_kind: Mapped[str] = mapped_column(default="")
+    waiting: Mapped[int | None] = mapped_column(default=None)
+
+
+class KnownGap(Base):
+    """A stretch that a walk could not cover: stands until a person has looked at it."""
+
+    __tablename__ = "gap"
+
+    id: Mapped[int] = mapped_column(primary_key=True, init=False)
+    office_id: Mapped[int] = mapped_column(sa.ForeignKey("office.id"))
+    stream_id: Mapped[int] = mapped_column(sa.ForeignKey("stream.id"), index=True)
+    since_at: Mapped[datetime | None]
+    until_at: Mapped[datetime | None]
+    reason: Mapped[str]
+    found_at: Mapped[datetime]
+    settled_at: Mapped[datetime | None] = mapped_column(default=None)
+
+
+class Heartbeat(Base):
+    """A worker is alive: written every few seconds, read by every page."""
+
+    __tablename__ = "heartbeat"
+
+    worker: Mapped[str] = mapped_column(primary_key=True)
+    started_at: Mapped[datetime]
+    seen_at: Mapped[datetime]

@@ -1,0 +1,130 @@
+"""The database: engines, the base of every row, and where a transaction outside a request begins and ends."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from typing import Any, cast
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.orm import DeclarativeBase, MappedAsDataclass, Session
+
+_BUSY_SECONDS = 60  # reliability.md section 2: "database locked for a minute" is survived
+_NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Instant(sa.types.TypeDecorator[datetime]):
+    """A moment: aware in Python, UTC in the database. A naive datetime is a mistake and is refused."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            msg = f"a moment needs a time zone: {value!r}"
+            raise ValueError(msg)
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's own signature
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
+
+
+class Base(MappedAsDataclass, DeclarativeBase, kw_only=True):
+    """Every row. Words of a fixed list are stored as they are written, so that a person can read the table."""
+
+    metadata = sa.MetaData(naming_convention=_NAMING)
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own declaration
+        datetime: Instant(),
+        date: sa.Date(),
+        dict[str, Any]: JSON,
+        list[Any]: JSON,
+        StrEnum: sa.Enum(StrEnum, native_enum=False, length=24, values_callable=lambda kind: [word.value for word in kind]),
+        int: sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+    }
+
+
+class Database:
+    """One database, reached two ways: to write, and only to read.
+
+    SQLite: a transaction that may write takes the write lock at its beginning, so that it never fails half-way for want of
+    it; readers go on meanwhile (WAL). The reading engine refuses to write on both databases.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 16) -> None:
+        self.is_sqlite = url.startswith("sqlite")
+        options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 4, "pool_timeout": 30}
+        if self.is_sqlite:
+            options["connect_args"] = {"timeout": _BUSY_SECONDS}
+        else:
+            options |= {"pool_pre_ping": True, "connect_args": {"options": "-c timezone=UTC", "application_name": "postbag"}}
+        self.engine = sa.create_engine(url, **options)
+        if self.is_sqlite:
+            self.reader = sa.create_engine(url, **options)
+            _prepare_sqlite(self.engine, begin="BEGIN IMMEDIATE", query_only=False)
+            _prepare_sqlite(self.reader, begin="BEGIN", query_only=True)
+        else:
+            self.reader = self.engine.execution_options(postgresql_readonly=True)
+
+    def session(self, *, read_only: bool = False) -> Session:
+        """A session that nobody has begun yet. Whoever asks for one outside a request wants ``transaction`` or ``reading``."""
+        return Session(self.reader if read_only else self.engine, expire_on_commit=False)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """One step of a job: committed at the end, or undone when it raises."""
+        with self.session() as session:
+            yield session
+            session.commit()
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A look at one state of the database; writing raises."""
+        with self.session(read_only=True) as session:
+            yield session
+
+    def in_use(self) -> int:
+        """How many connections are out of the pools now: none may be while a connector speaks."""
+        pools = {self.engine.pool, self.reader.pool}
+        return sum(cast("sa.QueuePool", pool).checkedout() for pool in pools)
+
+    def close(self) -> None:
+        """Close every idle connection."""
+        self.engine.dispose()
+        self.reader.dispose()
+
+
+def _prepare_sqlite(engine: sa.Engine, *, begin: str, query_only: bool) -> None:
+    @event.listens_for(engine, "connect")
+    def _connect(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # the driver's own BEGIN comes too late: at the first write
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.execute("PRAGMA synchronous = FULL")  # what intake and the outbox have said is kept is kept
+        cursor.execute("PRAGMA cache_size = -32000")
+        cursor.execute("PRAGMA mmap_size = 268435456")
+        cursor.execute(f"PRAGMA query_only = {int(query_only)}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(begin)

@@ -1,0 +1,1 @@
+"""What was said, both ways: what platforms showed, and the messages made of it."""

@@ -1,0 +1,1 @@
+"""An office: one councillor as data controller, with hours, holidays, pledge and rules of its own."""

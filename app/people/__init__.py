@@ -1,0 +1,1 @@
+"""Constituents and other contacts: one person, many identities."""

@@ -1,0 +1,1 @@
+"""Answers on their way out: drafts, the outbox and its states."""

@@ -1,0 +1,101 @@
+"""Keys of the deployment and what they seal. The keys lie beside the database, never in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+from app.errors import Problem
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Keys:
+    """What must not be lost and must not be in the database: without ``seal`` no account can sign in, without ``audit`` no seal is checked.
+
+    ``seal``: Fernet keys, newest first. ``session`` signs cookies, ``ids`` the Message-IDs we make, ``audit`` the audit chain,
+    ``passwords`` is the pepper of password hashes.
+    """
+
+    seal: tuple[str, ...]
+    session: str
+    ids: str
+    audit: str
+    passwords: str
+    totp: str
+
+
+def keys(folder: Path) -> Keys:
+    """The keys in ``folder``, made at the first start in a file that only its owner can read.
+
+    Raises Problem when the file is there but cannot be used: making new keys then would lock out every account for good.
+    """
+    path = folder / "keys.json"
+    try:
+        found = json.loads(path.read_text())
+    except FileNotFoundError:
+        return _make(path)
+    except (OSError, ValueError) as error:
+        raise Problem("The key file %(path)s cannot be read: %(why)s", path=path, why=error) from error
+    try:
+        return Keys(**{**found, "seal": tuple(found["seal"])})
+    except (KeyError, TypeError) as error:
+        raise Problem("The key file %(path)s is not complete.", path=path) from error
+
+
+def _make(path: Path) -> Keys:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    made = Keys(
+        seal=(Fernet.generate_key().decode(),),
+        session=secrets.token_urlsafe(48),
+        ids=secrets.token_urlsafe(48),
+        audit=secrets.token_urlsafe(48),
+        passwords=secrets.token_urlsafe(32),
+        totp=secrets.token_urlsafe(32),
+    )
+    return _write(path, made)
+
+
+def _write(path: Path, made: Keys) -> Keys:
+    """Write the whole file or nothing; when two processes start at once, the first wins and both use its keys."""
+    new = path.with_name(f"{path.name}.{os.getpid()}")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump({name: getattr(made, name) for name in Keys.__slots__}, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(new, path)
+    except FileExistsError:
+        return keys(path.parent)
+    finally:
+        new.unlink()
+    return made
+
+
+class Sealer:
+    """Seals the secrets of connected accounts. Old keys still open; the newest seals."""
+
+    def __init__(self, seal_keys: tuple[str, ...]) -> None:
+        self._fernet = MultiFernet([Fernet(key) for key in seal_keys])
+
+    def seal(self, secret: Mapping[str, str]) -> bytes:
+        """``secret`` as bytes that only this deployment's keys open."""
+        return self._fernet.encrypt(json.dumps(dict(secret)).encode())
+
+    def open(self, sealed: bytes) -> dict[str, str]:
+        """What ``seal`` was given; raises Problem when none of the keys fits."""
+        try:
+            opened: dict[str, str] = json.loads(self._fernet.decrypt(sealed))
+        except InvalidToken as error:
+            raise Problem("The saved password was sealed with another key. Enter it again to reconnect.") from error
+        return opened
+
+    def rotate(self, sealed: bytes) -> bytes:
+        """The same secret under the newest key."""
+        return self._fernet.rotate(sealed)
