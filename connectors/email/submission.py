@@ -1,0 +1,171 @@
+"""A mail handed to the account's own server over SMTP: one attempt, and exactly what became of it."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import smtplib
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from connectors import Ambiguous, AuthExpired, ConnectorError, Misconfigured, Prepared, Refused, TooLong, Transient
+from connectors._address import trust
+from connectors.email.line import READ_SECONDS, in_words, no_starttls, open_line
+from connectors.email.settings import STARTTLS, Server
+
+_VERDICT_SECONDS: Final = 120.0  # some servers look for viruses before they answer the final dot
+_ACCEPTED, _GO_AHEAD, _CONTINUE, _SIGNED_IN = 250, 354, 334, 235
+_FINAL: Final = 500  # from here on a reply code means: never (RFC 5321 section 4.2.1)
+_TOO_LARGE: Final = 552
+_WRONG_PASSWORD: Final = frozenset({530, 534, 535, 538})
+
+
+class _Smtp(smtplib.SMTP):
+    """smtplib over a socket of our own making. Says nothing of this machine in its greeting."""
+
+    def __init__(self, server: Server, line: socket.socket) -> None:
+        self._line = line
+        super().__init__(local_hostname="[127.0.0.1]", timeout=READ_SECONDS)
+        self._host = server.host  # what starttls() checks the certificate against
+
+    def _get_socket(self, *_: object) -> socket.socket:
+        return self._line
+
+
+def deliver(server: Server, allowed: frozenset[str], prepared: Prepared) -> None:
+    """Hand over one mail to all its recipients or to none.
+
+    Raises Ambiguous where the answer to the final dot did not come; before that nothing has got out: Refused or TooLong
+    (never), Transient (later), AuthExpired, Misconfigured.
+    """
+    with _signed_in(server, allowed) as smtp:
+        most = smtp.esmtp_features.get("size", "")
+        if most.isdecimal() and 0 < int(most) < len(prepared.payload):
+            raise TooLong(f"This mail is larger than “{server.host}” takes ({int(most) // 1_000_000} MB).")
+        with _before_the_dot(server):
+            _sender(smtp, prepared.meta["from"])
+            for recipient in prepared.meta["to"]:
+                _accepted(smtp.rcpt(recipient), f"The mail server does not take mail to {recipient}")
+            _accepted(smtp.docmd("DATA"), "The mail server did not want the mail", wanted=_GO_AHEAD)
+            body = smtplib._quote_periods(prepared.payload)  # type: ignore[attr-defined]  # noqa: SLF001
+            smtp.send(body if body.endswith(b"\r\n") else body + b"\r\n")
+        _accepted(_verdict(smtp), "The mail server did not take the mail")
+
+
+def try_out(server: Server, allowed: frozenset[str], address: str) -> None:
+    """Sign in and ask whether we may send as ``address``, without sending; raises as :func:`deliver` does."""
+    with _signed_in(server, allowed) as smtp, _before_the_dot(server):
+        try:
+            _sender(smtp, address)
+        except Refused as error:
+            raise Misconfigured(str(error), "address") from error
+        smtp.rset()
+
+
+def _verdict(smtp: smtplib.SMTP) -> tuple[int, bytes]:
+    """What the server says to the final dot. From the moment it is on its way we cannot know without an answer."""
+    try:
+        if smtp.sock is not None:
+            smtp.sock.settimeout(_VERDICT_SECONDS)
+        smtp.send(b".\r\n")
+        code, text = smtp.getreply()
+    except (OSError, smtplib.SMTPException) as error:
+        raise Ambiguous("The mail server took the mail but did not say that it accepted it.") from error
+    if not 200 <= code < 600:  # noqa: PLR2004 - the range of reply codes
+        raise Ambiguous("The mail server's answer to the mail could not be understood.")
+    return code, text
+
+
+@contextmanager
+def _signed_in(server: Server, allowed: frozenset[str]) -> Iterator[smtplib.SMTP]:
+    """A signed-in, encrypted line; hung up at the end."""
+    with contextlib.ExitStack() as stack:
+        with _before_the_dot(server):
+            smtp = _Smtp(server, open_line(server, allowed))
+            stack.callback(_hang_up, smtp)
+            _greet(smtp, server)
+            _sign_in(smtp, server)
+        yield smtp
+
+
+def _greet(smtp: smtplib.SMTP, server: Server) -> None:
+    """Exchange greetings and be encrypted afterwards, or stop."""
+    _accepted(smtp.connect(server.host, server.port), "The mail server is not taking calls", wanted=220)
+    _accepted(smtp.ehlo(), "The mail server did not greet us")
+    if server.security == STARTTLS:
+        if not smtp.has_extn("starttls"):
+            raise no_starttls(server)
+        smtp.starttls(context=trust())
+        _accepted(smtp.ehlo(), "The mail server did not greet us")
+
+
+def _sign_in(smtp: smtplib.SMTP, server: Server) -> None:
+    """PLAIN or LOGIN, in UTF-8, over the encrypted line only (smtplib's own login takes ASCII passwords alone)."""
+    offered = smtp.esmtp_features.get("auth", "").upper().split()
+    if "PLAIN" in offered:
+        whole = b"\0".join((b"", server.user.encode(), server.password.encode()))
+        code, text = smtp.docmd("AUTH", f"PLAIN {base64.b64encode(whole).decode()}")
+    elif "LOGIN" in offered:
+        code, text = smtp.docmd("AUTH", "LOGIN")
+        for secret in (server.user, server.password):
+            if code == _CONTINUE:
+                code, text = smtp.docmd(base64.b64encode(secret.encode()).decode())
+    else:
+        raise Misconfigured(f"“{server.host}” lets nobody sign in with a password.", "smtp_host")
+    if code in _WRONG_PASSWORD or code >= _FINAL:
+        raise AuthExpired(f"“{server.host}” does not accept the user name or the password for sending{_said(text)}.")
+    if code != _SIGNED_IN:
+        raise Transient(f"“{server.host}” cannot check the password just now{_said(text)}.")
+
+
+def _sender(smtp: smtplib.SMTP, address: str) -> None:
+    _accepted(smtp.mail(address), f"The mail server does not let us send as {address}")
+
+
+def _accepted(reply: tuple[int, bytes], otherwise: str, wanted: int = _ACCEPTED) -> None:
+    """Nothing where the server agreed; raises what its reply code means."""
+    code, text = reply
+    if code == wanted or (wanted == _ACCEPTED and 200 <= code < 300):  # noqa: PLR2004 - the range that means yes
+        return
+    sentence = f"{otherwise}{_said(text)}."
+    if code == _TOO_LARGE:
+        raise TooLong(sentence)
+    if code in _WRONG_PASSWORD:
+        raise AuthExpired(sentence)
+    raise Refused(sentence) if code >= _FINAL else Transient(sentence)
+
+
+def _said(text: bytes) -> str:
+    """The server's own words, in brackets; they are often the only clue."""
+    words = " ".join(text.decode("utf-8", "replace").split())
+    words = "".join(c for c in words if c.isprintable()).rstrip(".")
+    return f" ({words[:200]})" if words else ""
+
+
+@contextmanager
+def _before_the_dot(server: Server) -> Iterator[None]:
+    """Failures while certainly nothing has got out, in the interface's terms."""
+    try:
+        yield
+    except ConnectorError:
+        raise
+    except smtplib.SMTPServerDisconnected as error:
+        raise Transient(f"“{server.host}” hung up.") from error
+    except smtplib.SMTPResponseException as error:
+        said = error.smtp_error if isinstance(error.smtp_error, bytes) else str(error.smtp_error).encode()
+        raise Transient(f"“{server.host}” gave an answer that does not help{_said(said)}.") from error
+    except smtplib.SMTPException as error:
+        raise Transient(f"“{server.host}” gave an answer that does not help.") from error
+    except OSError as error:
+        raise in_words(error, server) from error
+
+
+def _hang_up(smtp: smtplib.SMTP) -> None:
+    """Say goodbye where the line still stands; what comes back does not matter any more."""
+    with contextlib.suppress(OSError, smtplib.SMTPException):
+        if smtp.sock is not None:
+            smtp.sock.settimeout(5)
+            smtp.quit()
+    smtp.close()
