@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from enum import StrEnum
-from typing import Any, cast
+from typing import Any, cast, dataclass_transform
 
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.orm import DeclarativeBase, MappedAsDataclass, Session
+from sqlalchemy.orm import DeclarativeBase, MappedAsDataclass, Session, mapped_column
 
 _BUSY_SECONDS = 60  # reliability.md section 2: "database locked for a minute" is survived
 _NAMING = {
@@ -31,6 +31,7 @@ class Instant(sa.types.TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """The moment in UTC; raises ValueError for a naive one."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -39,7 +40,12 @@ class Instant(sa.types.TypeDecorator[datetime]):
         value = value.astimezone(UTC)
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
-    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's own signature
+    def process_result_value(
+        self,
+        value: datetime | None,
+        dialect: sa.Dialect,  # noqa: ARG002 - SQLAlchemy's own signature
+    ) -> datetime | None:
+        """The moment, aware, whatever the driver made of it."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
@@ -48,6 +54,7 @@ class Instant(sa.types.TypeDecorator[datetime]):
 JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 
 
+@dataclass_transform(kw_only_default=True, field_specifiers=(mapped_column,))
 class Base(MappedAsDataclass, DeclarativeBase, kw_only=True):
     """Every row. Words of a fixed list are stored as they are written, so that a person can read the table."""
 
@@ -57,7 +64,9 @@ class Base(MappedAsDataclass, DeclarativeBase, kw_only=True):
         date: sa.Date(),
         dict[str, Any]: JSON,
         list[Any]: JSON,
-        StrEnum: sa.Enum(StrEnum, native_enum=False, length=24, values_callable=lambda kind: [word.value for word in kind]),
+        StrEnum: sa.Enum(
+            StrEnum, native_enum=False, length=24, values_callable=lambda kind: [word.value for word in kind]
+        ),
         int: sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
     }
 
@@ -65,8 +74,8 @@ class Base(MappedAsDataclass, DeclarativeBase, kw_only=True):
 class Database:
     """One database, reached two ways: to write, and only to read.
 
-    SQLite: a transaction that may write takes the write lock at its beginning, so that it never fails half-way for want of
-    it; readers go on meanwhile (WAL). The reading engine refuses to write on both databases.
+    SQLite: a transaction that may write takes the write lock at its beginning, so that it never fails half-way for want
+    of it; readers go on meanwhile (WAL). The reading engine refuses to write on both databases.
     """
 
     def __init__(self, url: str, *, pool_size: int = 16) -> None:
@@ -75,7 +84,10 @@ class Database:
         if self.is_sqlite:
             options["connect_args"] = {"timeout": _BUSY_SECONDS}
         else:
-            options |= {"pool_pre_ping": True, "connect_args": {"options": "-c timezone=UTC", "application_name": "postbag"}}
+            options |= {
+                "pool_pre_ping": True,
+                "connect_args": {"options": "-c timezone=UTC", "application_name": "postbag"},
+            }
         self.engine = sa.create_engine(url, **options)
         if self.is_sqlite:
             self.reader = sa.create_engine(url, **options)
@@ -85,7 +97,10 @@ class Database:
             self.reader = self.engine.execution_options(postgresql_readonly=True)
 
     def session(self, *, read_only: bool = False) -> Session:
-        """A session that nobody has begun yet. Whoever asks for one outside a request wants ``transaction`` or ``reading``."""
+        """A session that nobody has begun yet.
+
+        Whoever asks for one outside a request wants ``transaction`` or ``reading``.
+        """
         return Session(self.reader if read_only else self.engine, expire_on_commit=False)
 
     @contextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from app.clock import now
 from app.db import Database
+from app.lines import Lines
 from app.secrets import Keys, Sealer, keys
 from app.settings import Settings
 from app.store import Store, open_store
@@ -25,18 +26,23 @@ class Deployment:
     store: Store
     connectors: Mapping[str, Connector]
     host: Host
+    lines: Lines
 
     def with_connectors(self, connectors: Mapping[str, Connector]) -> Deployment:
         """The same with other channels: the demonstration stands in for each."""
         return replace(self, connectors=connectors)
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Hang up, and let go of the database."""
+        self.lines.close()
         self.database.close()
 
 
 def deploy(settings: Settings) -> Deployment:
-    """Open everything ``settings`` name. The data folder and the keys are made when they are not there yet; the database's tables are not."""
+    """Open everything ``settings`` name. The data folder and the keys are made when they are not there yet.
+
+    The database's tables are not.
+    """
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     made = keys(settings.data / "keys")
     database = Database(settings.url, pool_size=settings.threads + settings.workers + 2)
@@ -48,6 +54,7 @@ def deploy(settings: Settings) -> Deployment:
         store=open_store(database, settings.data),
         connectors=all_connectors(),
         host=Host(now=now, allowed_hosts=settings.allow_hosts, spool=_spool(settings.data), id_key=made.ids.encode()),
+        lines=Lines(),
     )
 
 

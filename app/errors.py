@@ -1,7 +1,7 @@
 """What goes wrong in a way a person can do something about.
 
-A problem carries one sentence, which is also its key in the catalogues of other languages: named placeholders in the sentence,
-values beside it. The web maps each kind to a status and a page in one table (``app.web.errors``).
+A problem carries one sentence, which is also its key in the catalogues of other languages: named placeholders in the
+sentence, values beside it. The web maps each kind to a status and a page in one table (``app.web.errors``).
 """
 
 from __future__ import annotations

@@ -16,10 +16,12 @@ from app.errors import Problem
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Keys:
-    """What must not be lost and must not be in the database: without ``seal`` no account can sign in, without ``audit`` no seal is checked.
+    """What must not be lost and must not be in the database.
 
-    ``seal``: Fernet keys, newest first. ``session`` signs cookies, ``ids`` the Message-IDs we make, ``audit`` the audit chain,
-    ``passwords`` is the pepper of password hashes.
+    Without ``seal`` no account can sign in, without ``audit`` no seal is checked.
+
+    ``seal``: Fernet keys, newest first. ``session`` signs cookies, ``ids`` the Message-IDs we make, ``audit`` the audit
+    chain, ``passwords`` is the pepper of password hashes.
     """
 
     seal: tuple[str, ...]
@@ -33,7 +35,8 @@ class Keys:
 def keys(folder: Path) -> Keys:
     """The keys in ``folder``, made at the first start in a file that only its owner can read.
 
-    Raises Problem when the file is there but cannot be used: making new keys then would lock out every account for good.
+    Raises Problem when the file is there but cannot be used: making new keys then would lock out every account for
+    good.
     """
     path = folder / "keys.json"
     try:

@@ -1,4 +1,7 @@
-"""Settings of the deployment, from the environment (``POSTBAG_…``): what an office itself decides is in the database."""
+"""Settings of the deployment, from the environment (``POSTBAG_…``).
+
+What an office itself decides is in the database.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +24,17 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="POSTBAG_", frozen=True, extra="ignore")
 
     data: Path = Field(default_factory=_data_home, description="Folder of database, messages, attachments and keys")
-    database_url: SecretStr | None = Field(None, description="postgresql://… for more than one machine; else SQLite in the data folder")
+    database_url: SecretStr | None = Field(
+        None, description="postgresql://… for more than one machine; else SQLite in the data folder"
+    )
     public_url: AnyHttpUrl = Field(AnyHttpUrl("http://127.0.0.1:8000/"), description="Where people reach this office")
     host: str = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(8000, ge=1, le=65535, description="Port to listen on")
     threads: int = Field(8, ge=1, le=64, description="Requests answered at once")
     workers: int = Field(2, ge=1, le=32, description="Jobs done at once by one process")
-    trusted_proxies: int = Field(0, ge=0, le=5, description="Reverse proxies in front whose X-Forwarded headers are believed")
+    trusted_proxies: int = Field(
+        0, ge=0, le=5, description="Reverse proxies in front whose X-Forwarded headers are believed"
+    )
     allow_hosts: Annotated[frozenset[str], NoDecode] = Field(
         frozenset(), description="Private hosts (host or host:port, comma-separated) that connectors may reach"
     )
@@ -39,13 +46,19 @@ class Settings(BaseSettings):
     mail_password: SecretStr = Field(SecretStr(""), description="Its password")
     mail_from: str = Field("", description="Sender of mail to staff")
     log_format: Literal["console", "json"] = Field("console", description="How log lines are written")
-    metrics_token: SecretStr | None = Field(None, description="Bearer token for /metrics; without it the page is closed")
+    metrics_token: SecretStr | None = Field(
+        None, description="Bearer token for /metrics; without it the page is closed"
+    )
     demonstration: bool = Field(default=False, description="Set by the demonstration itself")
 
     @field_validator("allow_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return frozenset(part.strip().lower() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        return (
+            frozenset(part.strip().lower() for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )
 
     @property
     def url(self) -> str:

@@ -1,15 +1,16 @@
 """The outside world behind one small interface: a channel is one module here, and the office knows nothing else of it.
 
 A connector turns what a platform showed (:class:`Raw`, bytes as they came) into :class:`Item` (what was said, by whom):
-purely, so that it can be done again after an upgrade. A connection speaks to the platform: it tries the account, fetches and
-sends. Nothing of a platform's own library crosses this border, and every failure becomes one of the errors below.
+purely, so that it can be done again after an upgrade. A connection speaks to the platform: it tries the account,
+fetches and sends. Nothing of a platform's own library crosses this border, and every failure becomes one of the errors
+below.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -61,7 +62,10 @@ class Raw:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Actor:
-    """Someone on a platform: ``external_id`` is stable and folded (an address in lower case), ``handle`` is as shown."""
+    """Someone on a platform.
+
+    ``external_id`` is stable and folded (an address in lower case), ``handle`` is as shown.
+    """
 
     external_id: str
     name: str = ""
@@ -96,9 +100,9 @@ class Item:
     """What :class:`Raw` says, read. Two items with the same (``platform_id``, ``fingerprint``) are one message.
 
     ``platform_id`` is the platform's name for the message (for mail the Message-ID, empty where it has none);
-    ``fingerprint`` tells apart what wrongly shares one (for mail a hash of sender, date, subject and body; elsewhere empty).
-    ``references`` are the platform ids this answers, oldest first; ``thread_id`` is the platform's own thread, where it has one.
-    ``html`` is as sent: the office sanitises it. ``reply_text`` is ``text`` without what it quotes.
+    ``fingerprint`` tells apart what wrongly shares one (for mail a hash of sender, date, subject and body; elsewhere
+    empty). ``references`` are the platform ids this answers, oldest first; ``thread_id`` is the platform's own thread,
+    where it has one. ``html`` is as sent: the office sanitises it. ``reply_text`` is ``text`` without what it quotes.
     """
 
     platform_id: str
@@ -155,7 +159,10 @@ class Budget:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Batch:
-    """One page of a stream and the cursor after it. ``more``: fetch again now. ``waiting``: how many are left, if known."""
+    """One page of a stream and the cursor after it.
+
+    ``more``: fetch again now. ``waiting``: how many are left, where the platform says.
+    """
 
     raws: tuple[Raw, ...]
     cursor: Cursor
@@ -324,12 +331,16 @@ class Connection(Protocol):
     """A line to one account. Used by one thread at a time, never inside a database transaction."""
 
     def check(self) -> Checked:
-        """Try the account end to end, reading and sending; raises Misconfigured, AuthExpired, PermissionMissing, Transient."""
+        """Try the account end to end, reading and sending.
+
+        Raises Misconfigured, AuthExpired, PermissionMissing, Transient.
+        """
 
     def fetch(self, stream: str, cursor: Cursor | None, budget: Budget) -> Batch:
         """The next page after ``cursor`` (``None``: from the start), oldest first where the platform allows it.
 
-        Raises AuthExpired, PermissionMissing, RateLimited or Transient; then nothing has moved and the call may be repeated.
+        Raises AuthExpired, PermissionMissing, RateLimited or Transient; then nothing has moved and the call may be
+        repeated.
         """
 
     def prepare(self, draft: Draft) -> Prepared:
@@ -350,7 +361,10 @@ class FilesCopies(Protocol):
     """A connection that can put a copy of what was sent where the account's owner expects it (a Sent folder)."""
 
     def file_copy(self, prepared: Prepared) -> bool:
-        """Put the copy there unless it is there already; ``False`` where the account has no such place. Raises as fetch does."""
+        """Put the copy there unless it is there already; ``False`` where the account has no such place.
+
+        Raises as fetch does.
+        """
 
 
 class Connector(Protocol):

@@ -1,4 +1,7 @@
-"""Rows of casework. A case carries what a list shows and sorts by, written where a message, an owner or a clock changes it."""
+"""Rows of casework.
+
+A case carries what a list shows and sorts by, written where a message, an owner or a clock changes it.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,13 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db import Base
+from app.deadlines.obligations import Emergency
+from app.deadlines.obligations import Kind as DueKind
 from connectors import Audience, Kind
 
 
 class Status(StrEnum):
-    """new → acknowledged → with us | with officer | with constituent → answered → closed; a new message reopens."""
+    """new → acknowledged → with us | officer | constituent → answered → closed; a new message reopens."""
 
     NEW = "new"
     ACKNOWLEDGED = "acknowledged"
@@ -22,13 +27,6 @@ class Status(StrEnum):
     WITH_CONSTITUENT = "with_constituent"
     ANSWERED = "answered"
     CLOSED = "closed"
-
-
-class Emergency(StrEnum):
-    """What goes to the top within the hour."""
-
-    THREAT = "threat"
-    SAFEGUARDING = "safeguarding"
 
 
 class Outcome(StrEnum):
@@ -44,12 +42,16 @@ class Outcome(StrEnum):
     SPAM = "spam"
 
 
-_OPEN = "is_open"
-
-
 def _open(name: str, *columns: str) -> sa.Index:
-    """An index over open cases only: about 0.6 MB at a million rows (performance.md section 2)."""
-    return sa.Index(name, *columns, sqlite_where=sa.text(_OPEN), postgresql_where=sa.text(_OPEN))
+    """An index over open cases only: about 0.6 MB at a million messages (performance.md section 2).
+
+    SQLite uses it only where the query says the very same; ``Case.is_open`` is spelt "is_open = 1" there.
+    """
+    return sa.Index(name, *columns, sqlite_where=sa.text("is_open = 1"), postgresql_where=sa.text("is_open"))
+
+
+# What lists are narrowed by and badges count: with them an index answers alone.
+_NARROWED_BY = ("owner_id", "queue_id", "is_unread", "audience", "status")
 
 
 class Case(Base):
@@ -60,13 +62,12 @@ class Case(Base):
         sa.CheckConstraint("(owner_id IS NULL) <> (queue_id IS NULL)", name="one_owner_or_queue"),
         sa.UniqueConstraint("office_id", "year", "number"),
         sa.UniqueConstraint("reference", "office_id"),
-        _open("ix_case_due", "office_id", "rank", "due_at", "id"),
+        _open("ix_case_due", "office_id", "rank", "due_at", "id", "channel", *_NARROWED_BY),
         _open("ix_case_owner_due", "office_id", "owner_id", "rank", "due_at", "id"),
         _open("ix_case_queue_due", "office_id", "queue_id", "rank", "due_at", "id"),
-        _open("ix_case_channel_due", "office_id", "channel", "rank", "due_at", "id"),
-        _open("ix_case_badges", "office_id", "rank", "due_at", "owner_id", "queue_id", "is_unread", "audience", "channel"),
+        _open("ix_case_channel_due", "office_id", "channel", "rank", "due_at", "id", *_NARROWED_BY),
         sa.Index("ix_case_status_last", "office_id", "status", "last_at", "id"),
-        sa.Index("ix_case_person", "person_id", "last_at"),
+        sa.Index("ix_case_person", "person_id", "last_at", "id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True, init=False)
@@ -100,6 +101,7 @@ class Case(Base):
     # its clock: the most urgent of what is owed
     rank: Mapped[int]
     due_at: Mapped[datetime]  # a far date where nothing is owed, so that lists sort without a special case
+    due_kind: Mapped[DueKind] = mapped_column(default=DueKind.PLEDGE)  # why that date leads
     emergency: Mapped[Emergency | None] = mapped_column(default=None)
     emergency_at: Mapped[datetime | None] = mapped_column(default=None)
     external_at: Mapped[datetime | None] = mapped_column(default=None)  # appeal, hearing, press
@@ -115,7 +117,9 @@ class Case(Base):
     is_reopened_late: Mapped[bool] = mapped_column(default=False)
 
     # what a row of a list shows
-    conversation_id: Mapped[int | None] = mapped_column(sa.ForeignKey("conversation.id", use_alter=True), default=None)  # the most urgent
+    conversation_id: Mapped[int | None] = mapped_column(
+        sa.ForeignKey("conversation.id", use_alter=True), default=None
+    )  # the most urgent
     channel: Mapped[str]
     kind: Mapped[Kind]
     audience: Mapped[Audience]
@@ -130,6 +134,14 @@ class Case(Base):
     merged_into_id: Mapped[int | None] = mapped_column(sa.ForeignKey("case.id"), default=None)
 
 
+class Purpose(StrEnum):
+    """What an answer is for: it decides which clocks it stops (domain.md section 2, "What meets it")."""
+
+    ANSWER = "answer"
+    ACKNOWLEDGEMENT = "acknowledgement"
+    HOLDING = "holding"
+
+
 class ObligationKind(StrEnum):
     """What is owed."""
 
@@ -138,11 +150,12 @@ class ObligationKind(StrEnum):
 
 
 class ObligationState(StrEnum):
-    """open → met | waived | folded; met → open again when the answer did not arrive."""
+    """open → met | waived | shelved | folded; met and shelved → open again, with the old date."""
 
     OPEN = "open"
     MET = "met"
     WAIVED = "waived"
+    SHELVED = "shelved"  # its case was closed without an answer; a new message brings it back
     FOLDED = "folded"  # two open turns of one person became one, with the older date
 
 

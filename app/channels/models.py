@@ -13,7 +13,10 @@ from app.db import Base
 
 
 class Capacity(StrEnum):
-    """In which role something is said: it decides whether the Code of Conduct applies and who the data controller is."""
+    """In which role something is said.
+
+    It decides whether the Code of Conduct applies and who the data controller is.
+    """
 
     COUNCIL = "council"
     COUNCILLOR = "councillor"
@@ -22,7 +25,10 @@ class Capacity(StrEnum):
 
 
 class State(StrEnum):
-    """Where an account stands. trying → tried | refused (before it is saved); active ⇄ paused; active → needs_you → active; → removed."""
+    """Where an account stands. trying → tried | refused (before it is saved); active ⇄ paused.
+
+    Active → needs_you → active; → removed.
+    """
 
     TRYING = "trying"
     TRIED = "tried"
@@ -43,17 +49,22 @@ class Account(Base):
     office_id: Mapped[int] = mapped_column(sa.ForeignKey("office.id"))
     channel: Mapped[str]
     name: Mapped[str]  # as people call it: the address, the page's name
+    display_name: Mapped[str] = mapped_column(default="")  # as it signs what it sends
     capacity: Mapped[Capacity] = mapped_column(default=Capacity.COUNCILLOR)
     state: Mapped[State] = mapped_column(default=State.TRYING)
     options: Mapped[dict[str, Any]]
     sealed: Mapped[bytes | None] = mapped_column(default=None, repr=False)
     own_ids: Mapped[list[Any]] = mapped_column(default_factory=list)  # external ids under which the platform knows us
-    since_at: Mapped[datetime | None] = mapped_column(default=None)  # nothing that arrived earlier was fetched; NULL: all
+    since_at: Mapped[datetime | None] = mapped_column(
+        default=None
+    )  # nothing that arrived earlier was fetched; NULL: all
     created_at: Mapped[datetime]
     connected_at: Mapped[datetime | None] = mapped_column(default=None)
     checked_at: Mapped[datetime | None] = mapped_column(default=None)
     check_result: Mapped[dict[str, Any]] = mapped_column(default_factory=dict)
-    first_refused_at: Mapped[datetime | None] = mapped_column(default=None)  # three strikes over an hour before "needs you"
+    first_refused_at: Mapped[datetime | None] = mapped_column(
+        default=None
+    )  # three strikes over an hour before "needs you"
     refusals: Mapped[int] = mapped_column(default=0)
     credentials_version: Mapped[int] = mapped_column(default=1)  # a kept connection with an older one is hung up
     lease_until: Mapped[datetime | None] = mapped_column(default=None)

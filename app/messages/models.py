@@ -1,4 +1,7 @@
-"""Rows of what was said. ``sighting`` is what a platform showed; ``message`` is what was said, once, however often it was seen."""
+"""Rows of what was said. ``sighting`` is what a platform showed.
+
+``message`` is what was said, once, however often it was seen.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +25,21 @@ class Reading(StrEnum):
 
 
 class Sighting(Base):
-    """What a platform showed us, once per content; never changed but for what became of it. The bytes are in the store."""
+    """What a platform showed us, once per content; never changed but for what became of it.
+
+    The bytes are in the store.
+    """
 
     __tablename__ = "sighting"
     __table_args__ = (
         sa.UniqueConstraint("account_id", "stream_id", "external_id", "sha256"),
-        sa.Index("ix_sighting_waiting", "account_id", "id", sqlite_where=sa.text("state <> 'taken'"), postgresql_where=sa.text("state <> 'taken'")),
+        sa.Index(
+            "ix_sighting_waiting",
+            "account_id",
+            "id",
+            sqlite_where=sa.text("state <> 'taken'"),
+            postgresql_where=sa.text("state <> 'taken'"),
+        ),
         sa.Index("ix_sighting_message_id", "message_id"),
     )
 
@@ -67,7 +79,10 @@ class Conversation(Base):
     """One thread on one channel and account, with a fixed audience. ``case_id`` says where its next message goes."""
 
     __tablename__ = "conversation"
-    __table_args__ = (sa.Index("ix_conversation_case_id", "case_id"), sa.Index("ix_conversation_person_id", "person_id", "last_at"))
+    __table_args__ = (
+        sa.Index("ix_conversation_case_id", "case_id"),
+        sa.Index("ix_conversation_person_id", "person_id", "last_at"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True, init=False)
     office_id: Mapped[int] = mapped_column(sa.ForeignKey("office.id"))
@@ -85,7 +100,8 @@ class Conversation(Base):
     last_inbound_at: Mapped[datetime | None] = mapped_column(default=None)
     last_message_id: Mapped[int] = mapped_column(default=0)
     window_ends_at: Mapped[datetime | None] = mapped_column(default=None)
-    related_case_id: Mapped[int | None] = mapped_column(sa.ForeignKey("case.id"), default=None)  # "looks related", never joined by itself
+    # "looks related", never joined by itself
+    related_case_id: Mapped[int | None] = mapped_column(sa.ForeignKey("case.id"), default=None)
 
 
 class Participant(Base):
@@ -98,7 +114,10 @@ class Participant(Base):
 
 
 class Mention(Base):
-    """A platform id that a conversation knows: of one of its messages, or one that they answer. Threading looks here."""
+    """A platform id that a conversation knows: of one of its messages, or one that they answer.
+
+    Threading looks here.
+    """
 
     __tablename__ = "mention"
 
@@ -134,7 +153,7 @@ class Message(Base):
     fingerprint: Mapped[str]
     author_name: Mapped[str]
     author_handle: Mapped[str]
-    recipients: Mapped[dict[str, Any]] = mapped_column(default_factory=dict)  # {"to": [[name, address]…], "cc": …, "reply_to": …}
+    recipients: Mapped[dict[str, Any]] = mapped_column(default_factory=dict)  # {"to": [[name, address]…], …}
     subject: Mapped[str] = mapped_column(default="")
     text: Mapped[str]
     reply_text: Mapped[str]
@@ -149,9 +168,11 @@ class Message(Base):
     language: Mapped[str] = mapped_column(default="")
     marking: Mapped[str] = mapped_column(default="")  # of an officer's text: "not for publication"
     capacity: Mapped[str] = mapped_column(default="")  # of ours
+    purpose: Mapped[str] = mapped_column(default="")  # of ours: what the answer was for
     state: Mapped[MessageState] = mapped_column(default=MessageState.NEW)
     is_auto: Mapped[bool] = mapped_column(default=False)
     is_bounce: Mapped[bool] = mapped_column(default=False)
+    is_failed: Mapped[bool] = mapped_column(default=False)  # ours, accepted, and yet it did not arrive
     is_backlog: Mapped[bool] = mapped_column(default=False)
     reply_id: Mapped[int | None] = mapped_column(sa.ForeignKey("reply.id"), default=None)
     by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("staff.id"), default=None)

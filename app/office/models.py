@@ -41,7 +41,10 @@ class Track(StrEnum):
 
 
 class Pledge(Base):
-    """What the office has promised residents, in working days. Versioned: an obligation keeps the pledge it was opened under."""
+    """What the office has promised residents, in working days. Versioned.
+
+    An obligation keeps the pledge it was opened under.
+    """
 
     __tablename__ = "pledge"
     __table_args__ = (sa.UniqueConstraint("office_id", "kind", "version"),)
@@ -81,6 +84,16 @@ class Holiday(Base):
     day_on: Mapped[date]
     name: Mapped[str]
     is_holiday: Mapped[bool] = mapped_column(default=True)
+
+
+class HolidayList(Base):
+    """The newest published list of a nation's holidays that an administrator has read in: how far it reaches."""
+
+    __tablename__ = "holiday_list"
+
+    nation: Mapped[Nation] = mapped_column(primary_key=True)
+    known_until: Mapped[date]
+    read_at: Mapped[datetime]
 
 
 class Queue(Base):

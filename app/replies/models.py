@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.cases.models import Purpose
 from app.channels.models import Capacity
 from app.db import Base
 from connectors import Audience
@@ -22,10 +23,16 @@ class Mode(StrEnum):
 
 
 class Draft(Base):
-    """Words being written: one per person, conversation and mode, so that a draft never turns up in the wrong conversation."""
+    """Words being written.
+
+    One per person, conversation and mode, so that a draft never turns up in the wrong conversation.
+    """
 
     __tablename__ = "draft"
-    __table_args__ = (sa.UniqueConstraint("conversation_id", "staff_id", "mode"), sa.Index("ix_draft_staff_id", "staff_id"))
+    __table_args__ = (
+        sa.UniqueConstraint("conversation_id", "staff_id", "mode"),
+        sa.Index("ix_draft_staff_id", "staff_id"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True, init=False)
     office_id: Mapped[int] = mapped_column(sa.ForeignKey("office.id"))
@@ -34,22 +41,17 @@ class Draft(Base):
     staff_id: Mapped[int] = mapped_column(sa.ForeignKey("staff.id"))
     mode: Mapped[Mode]
     text: Mapped[str]
-    purpose: Mapped[str] = mapped_column(default="answer")
+    purpose: Mapped[Purpose] = mapped_column(default=Purpose.ANSWER)
     promised_on: Mapped[date | None] = mapped_column(default=None)
     seen_message_id: Mapped[int] = mapped_column(default=0)  # the newest message the writer had before them
     saved_at: Mapped[datetime]
 
 
-class Purpose(StrEnum):
-    """What a reply is for: it decides which clocks it stops (domain.md section 2, "What meets it")."""
-
-    ANSWER = "answer"
-    ACKNOWLEDGEMENT = "acknowledgement"
-    HOLDING = "holding"
-
-
 class Sending(StrEnum):
-    """queued → sending → sent | failed | uncertain; queued → withdrawn; failed, uncertain → queued | withdrawn | sent, by a person or a probe."""
+    """queued → sending → sent | failed | uncertain; queued → withdrawn.
+
+    Failed, uncertain → queued | withdrawn | sent, by a person or a probe.
+    """
 
     QUEUED = "queued"
     SENDING = "sending"
@@ -65,7 +67,13 @@ class Reply(Base):
     __tablename__ = "reply"
     __table_args__ = (
         sa.Index("ix_reply_case_id", "case_id"),
-        sa.Index("ix_reply_going", "state", "send_at", sqlite_where=sa.text("state IN ('queued', 'sending')"), postgresql_where=sa.text("state IN ('queued', 'sending')")),
+        sa.Index(
+            "ix_reply_going",
+            "state",
+            "send_at",
+            sqlite_where=sa.text("state IN ('queued', 'sending')"),
+            postgresql_where=sa.text("state IN ('queued', 'sending')"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True, init=False)
@@ -80,7 +88,7 @@ class Reply(Base):
     audience: Mapped[Audience]
     purpose: Mapped[Purpose]
     promised_on: Mapped[date | None] = mapped_column(default=None)
-    then_status: Mapped[str] = mapped_column(default="")  # what becomes of the case once it is sent
+    stays_open: Mapped[bool] = mapped_column(default=False)  # the case stays in the inbox although this answers it
     recipients: Mapped[dict[str, Any]]  # {"to": [[name, external id, handle]…], "cc": …}
     subject: Mapped[str]
     text: Mapped[str]

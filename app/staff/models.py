@@ -52,7 +52,14 @@ class Membership(Base):
 
     __tablename__ = "membership"
     __table_args__ = (
-        sa.Index("uq_membership_now", "office_id", "staff_id", unique=True, sqlite_where=sa.text("ended_at IS NULL"), postgresql_where=sa.text("ended_at IS NULL")),
+        sa.Index(
+            "uq_membership_now",
+            "office_id",
+            "staff_id",
+            unique=True,
+            sqlite_where=sa.text("ended_at IS NULL"),
+            postgresql_where=sa.text("ended_at IS NULL"),
+        ),
         sa.Index("ix_membership_staff_id", "staff_id"),
     )
 
@@ -65,14 +72,19 @@ class Membership(Base):
 
 
 class SignIn(Base):
-    """A session: idle 30 minutes, 20 hours at most, listed, ended one by one or all at once (reliability.md section 5)."""
+    """A session.
+
+    Idle 30 minutes, 20 hours at most, listed, ended one by one or all at once (reliability.md section 5).
+    """
 
     __tablename__ = "sign_in"
 
     id: Mapped[int] = mapped_column(primary_key=True, init=False)
     staff_id: Mapped[int] = mapped_column(sa.ForeignKey("staff.id"), index=True)
     token_hash: Mapped[str] = mapped_column(unique=True, repr=False)
-    office_id: Mapped[int | None] = mapped_column(sa.ForeignKey("office.id"), default=None)  # chosen in the switcher; NULL: all
+    office_id: Mapped[int | None] = mapped_column(
+        sa.ForeignKey("office.id"), default=None
+    )  # chosen in the switcher; NULL: all
     began_at: Mapped[datetime]
     seen_at: Mapped[datetime]
     fresh_at: Mapped[datetime]  # when the password was last given

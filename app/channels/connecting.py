@@ -1,0 +1,54 @@
+"""From an account's row to a line that can be used: its options, its opened secrets, its face."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from sqlalchemy.orm import Session
+
+from app.channels.models import Account
+from app.deployment import Deployment
+from app.errors import Missing
+from connectors import Actor, Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What is needed to speak for an account, read in a transaction and used after it has ended."""
+
+    account_id: int
+    channel: str
+    version: int
+    sender: Actor
+    options: Mapping[str, str] = field(repr=False)  # secrets among them
+
+    @contextmanager
+    def use(self, deployment: Deployment) -> Iterator[Connection]:
+        """A connection, kept for the next use unless the block raises. No transaction may be open."""
+
+        def dial() -> Connection:
+            return deployment.connectors[self.channel].connect(self.options, deployment.host)
+
+        with deployment.lines.use(self.account_id, self.version, dial) as connection:
+            yield connection
+
+
+def line(session: Session, deployment: Deployment, account_id: int) -> Line:
+    """The line of an account.
+
+    Raises Missing when its channel is not installed, Problem when its secret cannot be opened.
+    """
+    account = session.get_one(Account, account_id)
+    if account.channel not in deployment.connectors:
+        raise Missing("The channel %(channel)s is not installed here.", channel=account.channel)
+    secrets = deployment.sealer.open(account.sealed) if account.sealed else {}
+    own = account.own_ids[0] if account.own_ids else ""
+    return Line(
+        account_id=account.id,
+        channel=account.channel,
+        version=account.credentials_version,
+        sender=Actor(external_id=own, name=account.display_name or account.name, handle=own),
+        options={**account.options, **secrets},
+    )

@@ -1,0 +1,267 @@
+"""Writing and sending answers, as far as a person goes: what happens after that is in ``outbox``."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app import jobs
+from app.audit.actions import record
+from app.cases import clocks
+from app.cases.models import Case, Purpose
+from app.channels.models import Account, Capacity, State
+from app.errors import Conflict, Invalid
+from app.messages.models import Conversation, Direction, Message
+from app.office.queries import Rules
+from app.people.models import Identity
+from app.replies.models import Draft, Mode, Reply, Sending
+
+MOST_CHARACTERS = 100_000  # of any reply; a channel's own limit is lower and is said in its own count
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Words:
+    """What somebody wrote, and what they had before them when they did.
+
+    ``seen_message_id`` is the newest message on their page.
+    """
+
+    text: str
+    purpose: Purpose = Purpose.ANSWER
+    promised_on: date | None = None
+    seen_message_id: int
+    subject: str = ""
+    stays_open: bool = False
+
+
+class Moved(Conflict):
+    """The thread moved on while the reply was written.
+
+    ``newer`` are the messages the writer has not seen, oldest first.
+    """
+
+    def __init__(self, newer: Sequence[Message]) -> None:
+        super().__init__("Something new came in while you were writing. Read it, then send or change your reply.")
+        self.newer = tuple(newer)
+
+
+def save_draft(
+    session: Session, conversation: Conversation, *, mode: Mode, words: Words, by: int, at: datetime
+) -> Draft | None:
+    """Keep what is being written; nothing left of it means no draft. One per person, conversation and mode."""
+    draft = _draft(session, conversation, mode, by)
+    if not words.text.strip():
+        if draft is not None:
+            session.delete(draft)
+            session.flush()
+        _mark_drafts(session, conversation.case_id)
+        return None
+    if draft is None:
+        draft = Draft(
+            office_id=conversation.office_id,
+            case_id=conversation.case_id,
+            conversation_id=conversation.id,
+            staff_id=by,
+            mode=mode,
+            text="",
+            saved_at=at,
+        )
+        session.add(draft)
+    draft.text, draft.purpose, draft.promised_on = words.text[:MOST_CHARACTERS], words.purpose, words.promised_on
+    draft.seen_message_id, draft.saved_at = words.seen_message_id, at
+    session.flush()
+    _mark_drafts(session, conversation.case_id)
+    return draft
+
+
+def discard_draft(session: Session, conversation: Conversation, *, mode: Mode, by: int) -> None:
+    """Throw away what was being written."""
+    draft = _draft(session, conversation, mode, by)
+    if draft is not None:
+        session.delete(draft)
+        session.flush()
+    _mark_drafts(session, conversation.case_id)
+
+
+def queue(session: Session, rules: Rules, conversation: Conversation, *, words: Words, by: int, at: datetime) -> Reply:
+    """Put a reply into the outbox; it goes out after the office's undo time.
+
+    Its key is fixed here, before anything is sent.
+
+    Raises Invalid for what cannot be sent, Moved when messages came in that the writer has not seen (the text stays as
+    their draft), Conflict when the account cannot send.
+    """
+    text = words.text.strip()
+    if not text:
+        raise Invalid("Write your reply first.", field="text")
+    if len(text) > MOST_CHARACTERS:
+        raise Invalid("This is too long to send: %(most)s characters at most.", field="text", most=MOST_CHARACTERS)
+    if words.purpose is Purpose.HOLDING and words.promised_on is None:
+        raise Invalid("A holding reply needs the day by which you will answer.", field="promised_on")
+    newer = newer_messages(session, conversation.case_id, words.seen_message_id)
+    if newer:
+        raise Moved(newer)
+    account = session.get_one(Account, conversation.reply_account_id)
+    if account.state in {State.REMOVED, State.PAUSED}:
+        raise Conflict("%(account)s is not connected, so nothing can be sent with it.", account=account.name)
+    recipients = _recipients(session, conversation)
+    reply = Reply(
+        office_id=conversation.office_id,
+        case_id=conversation.case_id,
+        conversation_id=conversation.id,
+        account_id=account.id,
+        person_id=conversation.person_id,
+        by_id=by,
+        key=secrets.token_urlsafe(18),
+        capacity=Capacity(account.capacity),
+        audience=conversation.audience,
+        purpose=words.purpose,
+        promised_on=words.promised_on if words.purpose is Purpose.HOLDING else None,
+        stays_open=words.stays_open,
+        recipients=recipients,
+        subject=words.subject.strip() or reply_subject(conversation.subject),
+        text=text,
+        seen_message_id=words.seen_message_id,
+        queued_at=at,
+        send_at=at + timedelta(seconds=rules.undo_seconds),
+    )
+    session.add(reply)
+    discard_draft(session, conversation, mode=Mode.REPLY, by=by)
+    session.flush()
+    jobs.defer(session, jobs.Kind.SEND_REPLY, reply.id, reply.send_at)
+    record(
+        session,
+        "queue",
+        "reply",
+        reply.id,
+        office_id=reply.office_id,
+        by=by,
+        case=reply.case_id,
+        purpose=reply.purpose.value,
+    )
+    return reply
+
+
+def withdraw(session: Session, reply: Reply, *, by: int, at: datetime) -> Draft | None:
+    """Undo a send, or stop trying: the text goes back to its writer as a draft. Raises Conflict when it is too late.
+
+    A reply that may have got out (sending, uncertain) cannot be withdrawn: that is decided with ``settle``.
+    """
+    if reply.state not in {Sending.QUEUED, Sending.FAILED}:
+        raise Conflict(
+            "It is too late: this reply is on its way."
+            if reply.state is Sending.SENDING
+            else "This reply cannot be taken back."
+        )
+    reply.state, reply.retry_at = Sending.WITHDRAWN, None
+    conversation = session.get_one(Conversation, reply.conversation_id)
+    words = Words(
+        text=reply.text, purpose=reply.purpose, promised_on=reply.promised_on, seen_message_id=reply.seen_message_id
+    )
+    standing = _draft(session, conversation, Mode.REPLY, reply.by_id)
+    if standing is not None:
+        words = Words(
+            text=f"{reply.text}\n\n{standing.text}",
+            purpose=reply.purpose,
+            promised_on=reply.promised_on,
+            seen_message_id=reply.seen_message_id,
+        )
+    _mark_failures(session, reply.case_id)
+    record(session, "withdraw", "reply", reply.id, office_id=reply.office_id, by=by, case=reply.case_id)
+    return save_draft(session, conversation, mode=Mode.REPLY, words=words, by=reply.by_id, at=at)
+
+
+def try_again(session: Session, reply: Reply, *, by: int, at: datetime) -> None:
+    """Send a failed reply once more, as it was: it certainly did not get out. Raises Conflict in any other state."""
+    if reply.state not in {Sending.FAILED, Sending.QUEUED} or reply.message_id is not None:
+        raise Conflict("Only a reply that never left can be tried again. Go back to the draft to send it anew.")
+    reply.state, reply.send_at, reply.retry_at, reply.attempts = Sending.QUEUED, at, None, 0
+    session.flush()
+    _mark_failures(session, reply.case_id)
+    jobs.defer(session, jobs.Kind.SEND_REPLY, reply.id, at)
+    record(session, "try_again", "reply", reply.id, office_id=reply.office_id, by=by, case=reply.case_id)
+
+
+def newer_messages(session: Session, case_id: int, seen_message_id: int) -> list[Message]:
+    """What came in on the case after the newest message somebody had seen, oldest first."""
+    query = sa.select(Message).where(
+        Message.case_id == case_id, Message.id > seen_message_id, Message.direction == Direction.INBOUND
+    )
+    return list(session.scalars(query.order_by(Message.id)))
+
+
+def not_delivered(session: Session, reply: Reply, *, by: int) -> None:
+    """A person learnt that a sent reply never arrived.
+
+    Whatever it had met is owed again, from the old date (rule 4).
+    """
+    if reply.state is not Sending.SENT or reply.message_id is None:
+        raise Conflict("This reply was not sent.")
+    fail(session, reply, "Marked as not delivered.")
+    record(session, "not_delivered", "reply", reply.id, office_id=reply.office_id, by=by, case=reply.case_id)
+
+
+def fail(session: Session, reply: Reply, why: str) -> None:
+    """The reply did not arrive, or will not.
+
+    Shown at the reply and on the list, its clocks running with their old dates.
+    """
+    reply.state, reply.trouble, reply.retry_at, reply.lease_until = Sending.FAILED, why, None, None
+    session.flush()
+    case = session.get_one(Case, reply.case_id)
+    if reply.message_id is not None:
+        message = session.get_one(Message, reply.message_id)
+        message.is_failed = True
+        session.flush()
+        clocks.unanswered(session, case, message)
+    _mark_failures(session, reply.case_id)
+
+
+def reply_subject(subject: str) -> str:
+    """The subject of an answer: "Re: " once."""
+    subject = subject.strip()
+    return subject if subject[:3].casefold() == "re:" else f"Re: {subject}".strip()
+
+
+def _recipients(session: Session, conversation: Conversation) -> dict[str, list[list[str]]]:
+    """Whom the answer goes to: the address the person last wrote from in this conversation."""
+    query = (
+        sa.select(Identity)
+        .join(Message, Message.identity_id == Identity.id)
+        .where(
+            Message.conversation_id == conversation.id,
+            Message.person_id == conversation.person_id,
+            Message.direction == Direction.INBOUND,
+        )
+        .order_by(Message.id.desc())
+        .limit(1)
+    )
+    identity = session.scalar(query)
+    if identity is None:
+        raise Conflict("There is nobody here to answer.")
+    return {"to": [[identity.name, identity.external_id, identity.handle]]}
+
+
+def _draft(session: Session, conversation: Conversation, mode: Mode, by: int) -> Draft | None:
+    return session.scalar(
+        sa.select(Draft).where(Draft.conversation_id == conversation.id, Draft.staff_id == by, Draft.mode == mode)
+    )
+
+
+def _mark_drafts(session: Session, case_id: int) -> None:
+    case = session.get_one(Case, case_id)
+    case.has_draft = (
+        session.scalar(sa.select(sa.exists().where(Draft.case_id == case_id, Draft.mode == Mode.REPLY))) or False
+    )
+
+
+def _mark_failures(session: Session, case_id: int) -> None:
+    session.flush()
+    case = session.get_one(Case, case_id)
+    failed = sa.exists().where(Reply.case_id == case_id, Reply.state.in_([Sending.FAILED, Sending.UNCERTAIN]))
+    case.has_failed_reply = session.scalar(sa.select(failed)) or False

@@ -1,0 +1,369 @@
+"""The outbox: a reply goes out at most once per key, and is never silently lost (reliability.md section 1.4).
+
+    queued ─prepare─→ sending ─send─→ sent
+       ↑                 │ └──refused──→ failed
+       └──nothing left───┘ └──in doubt, or the worker died──→ uncertain
+    uncertain ─probe─→ sent | queued | a person is asked
+
+``sending`` is committed before the network is touched, and the thing to be sent is kept before that: every attempt is
+the same to the byte. No transaction is open while a connector speaks. Each function here is one job; it may be run
+again at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app import jobs
+from app.audit.actions import record
+from app.cases import clocks
+from app.cases.models import Case
+from app.channels.connecting import Line, line
+from app.channels.models import Account
+from app.clock import now
+from app.deployment import Deployment
+from app.errors import Conflict
+from app.messages import index
+from app.messages.models import Conversation, Direction, Mention, Message, MessageState
+from app.office.queries import rules
+from app.replies.actions import fail
+from app.replies.models import Reply, Sending
+from connectors import (
+    Actor,
+    Ambiguous,
+    AuthExpired,
+    ConnectorError,
+    Draft,
+    FilesCopies,
+    Misconfigured,
+    PermissionMissing,
+    Prepared,
+    RateLimited,
+    Raw,
+    Receipt,
+    Refused,
+)
+
+LEASE = timedelta(minutes=5)  # longer than any connector may take for one attempt
+BACK_OFF = (
+    timedelta(minutes=1),
+    timedelta(minutes=2),
+    timedelta(minutes=5),
+    timedelta(minutes=15),
+    timedelta(minutes=30),
+)
+GIVE_UP_AFTER = timedelta(
+    hours=24
+)  # of trying where nothing left the machine; then a person is told that it was not sent
+PROBE_AGAIN = timedelta(minutes=2)
+COPY_AGAIN = timedelta(minutes=10)
+
+
+def send_reply(deployment: Deployment, reply_id: int) -> datetime | None:
+    """Send a reply that is due. Returns when to look again, or ``None`` when this job has nothing left to do."""
+    with deployment.database.transaction() as session:
+        reply = _held(session, reply_id)
+        if reply is None or reply.state not in {Sending.QUEUED, Sending.SENDING}:
+            return None
+        if reply.state is Sending.SENDING:
+            return _died_while_sending(session, reply)
+        due_at = reply.retry_at or reply.send_at
+        if due_at > now():
+            return due_at
+        reply_line = line(session, deployment, reply.account_id)
+        draft = _draft(session, reply, reply_line)
+        kept = reply.prepared_sha256, reply.platform_id, dict(reply.prepared_meta)
+        office_id = reply.office_id
+    kept_before = _prepared(deployment, office_id, kept)
+    try:
+        with reply_line.use(deployment) as connection:
+            prepared = kept_before or connection.prepare(draft)
+            sha256 = deployment.store.put(office_id, prepared.payload)
+            if not _mark_sending(deployment, reply_id, prepared, sha256):
+                return None  # withdrawn while it was being prepared
+            receipt = connection.send(prepared)
+    except ConnectorError as error:
+        return _not_accepted(deployment, reply_id, error)
+    accepted(deployment, reply_id, receipt)
+    return None
+
+
+def probe_reply(deployment: Deployment, reply_id: int) -> datetime | None:
+    """Find out what became of a reply that may have got out. What the platform cannot say, a person is asked."""
+    with deployment.database.reading() as session:
+        reply = session.get(Reply, reply_id)
+        if reply is None or reply.state is not Sending.UNCERTAIN:
+            return None
+        reply_line = line(session, deployment, reply.account_id)
+        kept = reply.prepared_sha256, reply.platform_id, dict(reply.prepared_meta)
+        office_id = reply.office_id
+    prepared = _prepared(deployment, office_id, kept)
+    if prepared is None:
+        return None
+    try:
+        with reply_line.use(deployment) as connection:
+            found = connection.probe(prepared)
+    except ConnectorError:
+        return now() + PROBE_AGAIN
+    if isinstance(found, Receipt):
+        accepted(deployment, reply_id, found)
+    elif found is None:
+        with deployment.database.transaction() as session:
+            _requeue(session, reply_id)
+    else:
+        with deployment.database.transaction() as session:
+            unknown = _held(session, reply_id)
+            if unknown is not None and unknown.state is Sending.UNCERTAIN:
+                unknown.trouble = ASK_A_PERSON
+    return None
+
+
+ASK_A_PERSON = (
+    "The line broke at the very moment of sending, so the reply may or may not have gone out. "
+    "Look in the sent messages of the account, then say which."
+)
+
+
+def file_copy(deployment: Deployment, reply_id: int) -> datetime | None:
+    """Put a copy of a sent reply where the account's owner looks for it.
+
+    That it fails changes nothing about the reply.
+    """
+    with deployment.database.reading() as session:
+        reply = session.get(Reply, reply_id)
+        if reply is None or reply.state is not Sending.SENT or reply.copy_filed_at is not None:
+            return None
+        reply_line = line(session, deployment, reply.account_id)
+        kept = reply.prepared_sha256, reply.platform_id, dict(reply.prepared_meta)
+        office_id, sent_at = reply.office_id, reply.sent_at
+    prepared = _prepared(deployment, office_id, kept)
+    if prepared is None:
+        return None
+    try:
+        with reply_line.use(deployment) as connection:
+            if not isinstance(connection, FilesCopies):
+                return None
+            filed = connection.file_copy(prepared)
+    except ConnectorError as error:
+        _note_copy(deployment, reply_id, str(error))
+        return now() + COPY_AGAIN if sent_at is not None and now() - sent_at < GIVE_UP_AFTER else None
+    _note_copy(deployment, reply_id, "", filed_at=now() if filed else None)
+    return None
+
+
+def settle(session: Session, deployment: Deployment, reply: Reply, *, got_out: bool, by: int) -> None:
+    """A person says what became of an uncertain reply. Raises Conflict when that is known by now."""
+    if reply.state is not Sending.UNCERTAIN:
+        raise Conflict("What became of this reply is known by now.")
+    record(session, "settle", "reply", reply.id, office_id=reply.office_id, by=by, case=reply.case_id, got_out=got_out)
+    if got_out:
+        _sent(
+            session,
+            deployment,
+            reply,
+            Receipt(platform_id=reply.platform_id, accepted_at=reply.lease_until or reply.send_at),
+        )
+    else:
+        fail(session, reply, "It did not go out.")
+
+
+def accepted(deployment: Deployment, reply_id: int, receipt: Receipt) -> None:
+    """The platform has it: the message, the clocks and the audit line in one transaction."""
+    with deployment.database.transaction() as session:
+        reply = _held(session, reply_id)
+        if reply is not None and reply.state is not Sending.SENT:
+            _sent(session, deployment, reply, receipt)
+
+
+def _sent(session: Session, deployment: Deployment, reply: Reply, receipt: Receipt) -> None:
+    sent_at = min(receipt.accepted_at, now())
+    reply.state, reply.sent_at, reply.lease_until, reply.retry_at = Sending.SENT, sent_at, None, None
+    reply.platform_id, reply.url, reply.receipt_note, reply.trouble = receipt.platform_id, receipt.url, receipt.note, ""
+    case = session.get_one(Case, reply.case_id)
+    message = _message(session, deployment, reply, sent_at)
+    reply.message_id = message.id
+    clocks.answered(
+        session,
+        rules(session, reply.office_id),
+        case,
+        message,
+        purpose=reply.purpose,
+        seen_message_id=reply.seen_message_id,
+        promised_on=reply.promised_on,
+        stays_open=reply.stays_open,
+    )
+    index.add(session, message)
+    jobs.defer(session, jobs.Kind.FILE_COPY, reply.id)
+    record(
+        session, "sent", "reply", reply.id, office_id=reply.office_id, by=None, case=reply.case_id, message=message.id
+    )
+
+
+def _message(session: Session, deployment: Deployment, reply: Reply, sent_at: datetime) -> Message:
+    """The reply as a message of its conversation, with the same key under which a copy of it would come in."""
+    conversation = session.get_one(Conversation, reply.conversation_id)
+    account = session.get_one(Account, reply.account_id)
+    payload = deployment.store.read(reply.office_id, reply.prepared_sha256)
+    item = deployment.connectors[account.channel].read(Raw(external_id="", content=payload))
+    message = Message(
+        office_id=reply.office_id,
+        channel=account.channel,
+        account_id=account.id,
+        conversation_id=conversation.id,
+        case_id=reply.case_id,
+        person_id=reply.person_id,
+        identity_id=None,
+        direction=Direction.OUTBOUND,
+        kind=conversation.kind,
+        audience=reply.audience,
+        platform_id=reply.platform_id,
+        fingerprint=item.fingerprint,
+        author_name=account.name,
+        author_handle=account.name,
+        recipients=reply.recipients,
+        subject=reply.subject,
+        text=reply.text,
+        reply_text=reply.text,
+        sent_at=sent_at,
+        arrived_at=None,
+        fetched_at=now(),
+        url=reply.url,
+        in_reply_to=item.in_reply_to,
+        reply_refs=list(item.references),
+        capacity=reply.capacity.value,
+        purpose=reply.purpose.value,
+        state=MessageState.HANDLED,
+        reply_id=reply.id,
+        by_id=reply.by_id,
+    )
+    session.add(message)
+    session.flush()
+    conversation.last_message_id, conversation.last_at = message.id, max(conversation.last_at, sent_at)
+    if reply.platform_id:
+        session.merge(
+            Mention(
+                office_id=reply.office_id,
+                channel=account.channel,
+                external_id=reply.platform_id,
+                conversation_id=conversation.id,
+            )
+        )
+    return message
+
+
+def _mark_sending(deployment: Deployment, reply_id: int, prepared: Prepared, sha256: str) -> bool:
+    with deployment.database.transaction() as session:
+        reply = _held(session, reply_id)
+        if reply is None or reply.state is not Sending.QUEUED:
+            return False
+        reply.state, reply.lease_until, reply.attempts = Sending.SENDING, now() + LEASE, reply.attempts + 1
+        reply.platform_id, reply.prepared_sha256, reply.prepared_meta = (
+            prepared.platform_id,
+            sha256,
+            dict(prepared.meta),
+        )
+        return True
+
+
+def _not_accepted(deployment: Deployment, reply_id: int, error: ConnectorError) -> datetime | None:
+    """What follows from a failure of ``prepare`` or ``send``, by its kind."""
+    with deployment.database.transaction() as session:
+        reply = _held(session, reply_id)
+        if reply is None or reply.state not in {Sending.QUEUED, Sending.SENDING}:
+            return None
+        if isinstance(error, Ambiguous):
+            _in_doubt(session, reply, str(error))
+            return None
+        if isinstance(error, Refused) or now() - reply.queued_at > GIVE_UP_AFTER:
+            fail(session, reply, str(error))
+            record(session, "failed", "reply", reply.id, office_id=reply.office_id, by=None, case=reply.case_id)
+            return None
+        reply.state, reply.lease_until, reply.trouble = Sending.QUEUED, None, str(error)
+        reply.retry_at = _retry_at(error, reply.attempts)
+        return reply.retry_at
+
+
+def _retry_at(error: ConnectorError, attempts: int) -> datetime:
+    if isinstance(error, RateLimited):
+        return max(error.retry_at, now())
+    if isinstance(error, AuthExpired | PermissionMissing | Misconfigured):
+        return (
+            now() + BACK_OFF[-1]
+        )  # a person has to mend the account; meanwhile it is tried seldom and heals by itself
+    return now() + BACK_OFF[min(max(attempts, 1), len(BACK_OFF)) - 1]
+
+
+def _died_while_sending(session: Session, reply: Reply) -> datetime | None:
+    """Somebody was sending this. While their lease runs they may still be at it; after it nobody knows."""
+    if reply.lease_until is not None and reply.lease_until > now():
+        return reply.lease_until
+    _in_doubt(session, reply, "The program stopped while this reply was being sent.")
+    return None
+
+
+def _in_doubt(session: Session, reply: Reply, why: str) -> None:
+    reply.state, reply.trouble = Sending.UNCERTAIN, why
+    session.get_one(Case, reply.case_id).has_failed_reply = True
+    jobs.defer(session, jobs.Kind.PROBE_REPLY, reply.id)
+    record(session, "uncertain", "reply", reply.id, office_id=reply.office_id, by=None, case=reply.case_id)
+
+
+def _requeue(session: Session, reply_id: int) -> None:
+    """It certainly did not get out: back into the queue."""
+    reply = _held(session, reply_id)
+    if reply is not None and reply.state is Sending.UNCERTAIN:
+        reply.state, reply.retry_at, reply.lease_until = Sending.QUEUED, now(), None
+        jobs.defer(session, jobs.Kind.SEND_REPLY, reply.id)
+
+
+def _note_copy(deployment: Deployment, reply_id: int, note: str, *, filed_at: datetime | None = None) -> None:
+    with deployment.database.transaction() as session:
+        reply = _held(session, reply_id)
+        if reply is not None:
+            reply.receipt_note, reply.copy_filed_at = note, filed_at
+
+
+def _prepared(deployment: Deployment, office_id: int, kept: tuple[str, str, Mapping[str, object]]) -> Prepared | None:
+    """What an earlier attempt fixed, if there was one."""
+    sha256, platform_id, meta = kept
+    if not sha256:
+        return None
+    return Prepared(platform_id=platform_id, payload=deployment.store.read(office_id, sha256), meta=meta)
+
+
+def _draft(session: Session, reply: Reply, reply_line: Line) -> Draft:
+    conversation = session.get_one(Conversation, reply.conversation_id)
+    answered = session.scalar(
+        sa.select(Message)
+        .where(
+            Message.conversation_id == conversation.id,
+            Message.direction == Direction.INBOUND,
+            Message.person_id == reply.person_id,
+            Message.id <= reply.seen_message_id,
+        )
+        .order_by(Message.id.desc())
+        .limit(1)
+    )
+    return Draft(
+        key=reply.key,
+        audience=reply.audience,
+        sender=reply_line.sender,
+        to=tuple(
+            Actor(name=name, external_id=external_id, handle=handle)
+            for name, external_id, handle in reply.recipients["to"]
+        ),
+        subject=reply.subject,
+        text=reply.text,
+        in_reply_to=answered.platform_id if answered else "",
+        references=(*answered.reply_refs, answered.platform_id) if answered and answered.platform_id else (),
+        thread_id=conversation.thread_id,
+        written_at=reply.queued_at,
+    )
+
+
+def _held(session: Session, reply_id: int) -> Reply | None:
+    return session.scalar(sa.select(Reply).where(Reply.id == reply_id).with_for_update())
