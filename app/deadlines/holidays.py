@@ -195,13 +195,12 @@ def _not_govuk() -> ValueError:
 
 
 def _division(division: object) -> tuple[Nation, tuple[Holiday, ...]]:
-    if not isinstance(division, dict) or division.get("division") not in _DIVISIONS:
-        raise _not_govuk()
-    nation = _DIVISIONS[division["division"]]
-    events = division.get("events")
-    if not isinstance(events, list) or not events:
-        raise ValueError(f"The list of bank holidays for {division['division']} is empty.")
-    return nation, tuple(sorted({_event(event) for event in events}))
+    match division:
+        case {"division": str(name), "events": list(events)} if name in _DIVISIONS:
+            if not events:
+                raise ValueError(f"The list of bank holidays for {name} is empty.")
+            return _DIVISIONS[name], tuple(sorted({_event(event) for event in events}))
+    raise _not_govuk()
 
 
 def _event(event: object) -> Holiday:

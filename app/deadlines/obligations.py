@@ -2,11 +2,11 @@
 
 An obligation is stored by the caller; here it is the few values a rule needs. The path of one turn::
 
-    clock_starts_at ─▶ due_at ─┬─▶ earliest       a second message, a merge, a fold, a message found late
-                               ├─▶ after_waiting  waited for the constituent, at most 10 working days
-                               ├─▶ recomputed     the calendar changed; undo and bounce under today's calendar
-                               ├─▶ reopened       a new message on a closed case
-                               └─▶ verdict        an answer was accepted ─▶ excused
+    clock_starts_at ─▶ due ─┬─▶ earliest       a second message, a merge, a fold, a message found late
+                            ├─▶ after_waiting  waited for the constituent, at most 10 working days
+                            ├─▶ recomputed     the calendar changed; undo and bounce under today's calendar
+                            ├─▶ reopened       a new message on a closed case
+                            └─▶ verdict        an answer was accepted ─▶ excused
 
 ``leading`` then chooses, among pledge, promise, platform window, external deadline and emergency, the one to show.
 Splitting a case and reassigning it change nothing: the values are copied.
@@ -17,7 +17,7 @@ from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from app.deadlines.calendar import Calendar, end_of_day, local_date
+from app.deadlines.calendar import Calendar, day_due, end_of_day, local_date
 
 DATE_HEADER_TRUSTED: Final = timedelta(days=5)
 EMERGENCY_SPAN: Final = timedelta(minutes=60)
@@ -110,23 +110,20 @@ def was_found_late(started_at: datetime, fetched_at: datetime, calendar: Calenda
 # ── When an answer is due ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def due_on(received_on: date, days: int, calendar: Calendar, *, connected_on: date | None = None) -> date:
-    """The last day for an answer: the day of receipt is day zero, the last day counts (rule 1).
+def due_on(received_on: date, days: int, calendar: Calendar) -> date:
+    """The last day for an answer: the day of receipt is day zero, the last day counts (rule 1)."""
+    return calendar.add_working_days(received_on, days)
 
-    ``connected_on`` is the day its account was connected: what came in before is never due before a date counted from
-    there (rule 12).
+
+def due(received_at: datetime, days: int, calendar: Calendar, *, not_before: datetime | None = None) -> Due:
+    """The pledge's date for an acknowledgement, an answer, an update or an officer.
+
+    ``received_at`` is what ``clock_starts_at`` gave; for an update it is the last accepted message to the resident, for
+    an officer the referral. ``not_before`` is when the account was connected: backlog is never due before a date
+    counted from there (rule 12).
     """
-    return calendar.add_working_days(max(received_on, connected_on or received_on), days)
-
-
-def due_at(received_at: datetime, days: int, calendar: Calendar, *, connected_at: datetime | None = None) -> Due:
-    """``due_on`` for an instant: the pledge's date for an acknowledgement, an answer, an update or an officer.
-
-    ``received_at`` is what ``clock_starts_at`` gave; for an update it is the last accepted message to the resident,
-    for an officer the referral.
-    """
-    connected_on = None if connected_at is None else local_date(connected_at)
-    return _due(due_on(local_date(received_at), days, calendar, connected_on=connected_on), calendar)
+    received_on = local_date(max(received_at, not_before or received_at))
+    return _due(due_on(received_on, days, calendar), calendar)
 
 
 def _due(on: date, calendar: Calendar) -> Due:
@@ -169,17 +166,25 @@ def reopened(old: Due, new: Due, *, was_answered: bool) -> Due:
     return new if was_answered else earliest(old, new)
 
 
-def recomputed(old: Due, counted: Due, today: date, calendar: Calendar) -> Due:
-    """The date of an open obligation under a changed calendar, ``counted`` being its ``due_at`` under it (rule 9).
+def recomputed(
+    *,
+    received_at: datetime,
+    days: int,
+    old_due_at: datetime,
+    calendar: Calendar,
+    now: datetime,
+    not_before: datetime | None = None,
+) -> Due:
+    """The date of an open obligation under a changed calendar (rule 9); ``days`` has the days waited in it.
 
     A holiday that was added moves it later. One that was removed moves it earlier, but never to before the next
-    working day, and leaves alone what is due sooner than that. ``counted`` has the days waited in it. Undo and bounces
-    come back through here as well.
+    working day, and leaves alone what is due sooner than that. Undo and bounces come back through here as well.
     """
-    if counted.on >= old.on:
+    counted = due(received_at, days, calendar, not_before=not_before)
+    if counted.at >= old_due_at:
         return counted
-    next_working_day = calendar.add_working_days(today, 1)
-    on = min(old.on, max(counted.on, next_working_day))
+    next_working_day = calendar.add_working_days(local_date(now), 1)
+    on = min(day_due(old_due_at), max(counted.on, next_working_day))
     return _due(calendar.add_working_days(on, 0), calendar)
 
 
