@@ -50,8 +50,8 @@ def _open(name: str, *columns: str) -> sa.Index:
     return sa.Index(name, *columns, sqlite_where=sa.text("is_open = 1"), postgresql_where=sa.text("is_open"))
 
 
-# What lists are narrowed by and badges count: with them an index answers alone.
-_NARROWED_BY = ("owner_id", "queue_id", "is_unread", "audience", "status")
+# What lists are narrowed by and badges count: with them an index answers alone (SQLite looks for is_open there too).
+_NARROWED_BY = ("owner_id", "queue_id", "is_unread", "audience", "status", "is_open")
 
 
 class Case(Base):

@@ -1,0 +1,179 @@
+"""The words of messages, for finding them again: one way of folding for both databases, so that both find the same.
+
+Every word is stored with its office before it (``o12_bin``), so that a word that is common elsewhere costs nothing and
+no search walks another office's words. Words of some fields are stored a second time under the field
+(``o12f_hester``), so that "from" and "channel" are words like any other; each message also bears the bare office
+(``o12_``), by which all of them are found.
+
+SQLite keeps them in an FTS5 table of its own, PostgreSQL in a ``tsvector`` with a GIN index (migration 0002). FTS5
+keeps the text as well: a contentless table (a quarter of the size) forgets a message only when it is told the very same
+words again, and what must be erased cannot hang on that.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.messages.models import Message
+
+MOST_WORDS: Final = 16_000  # a tsvector counts positions up to 16,383; a mail of 60 pages has as many words
+_MOST_TEXT: Final = 250_000  # characters read for words: a tsvector holds 1 MB, and a mail may hold 30
+
+# A longer word falls into pieces, here and in what is looked for: a phrase. A tsvector refuses very long ones.
+_WORD = re.compile(r"[^\W_]{1,40}")
+# Scripts that put no space between words: each sign is a word, and a word looked for becomes a phrase.
+_SIGN = r"\u0e00-\u0eff\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_WORD_OR_SIGN = re.compile(rf"[{_SIGN}]|[^\W_{_SIGN}]{{1,40}}")
+_MARK = re.compile(
+    r"[\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u05bf\u05c1\u05c2\u0610-\u061a\u064b-\u065f\u0670"
+    r"\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\u3099\u309a\ufe20-\ufe2f]"
+)
+
+
+class Field(StrEnum):
+    """Where a word stands; the value is what is put between office and word."""
+
+    ANYWHERE = ""
+    AUTHOR = "f"
+    CHANNEL = "c"
+    SUBJECT = "s"
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """Words that stand one after the other, or one alone. ``is_beginning``: the last one may go on ("pothol*")."""
+
+    words: tuple[str, ...]
+    field: Field = Field.ANYWHERE
+    is_beginning: bool = False
+
+
+def fold(text: str) -> list[str]:
+    """The words of ``text`` in order, as they are stored and looked for: without case, accents and punctuation."""
+    if text.isascii():
+        return _WORD.findall(text.lower())
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    return _WORD_OR_SIGN.findall(_MARK.sub("", plain))
+
+
+# ── Writing ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_PUT = {
+    "sqlite": sa.text("INSERT OR REPLACE INTO search_words (rowid, words) VALUES (:id, :words)"),
+    "postgresql": sa.text(
+        "INSERT INTO search_words (message_id, words) VALUES (:id, CAST(:words AS tsvector)) "
+        "ON CONFLICT (message_id) DO UPDATE SET words = excluded.words"
+    ),
+}
+_REMOVE = {
+    "sqlite": sa.text("DELETE FROM search_words WHERE rowid = :id"),
+    "postgresql": sa.text("DELETE FROM search_words WHERE message_id = :id"),
+}
+
+
+def add(session: Session, message: Message, *more: str) -> None:
+    """Make ``message`` findable by its words and by ``more`` (its case's reference, its attachments' names).
+
+    The message has its id. Adding it again replaces what was there: its case has another reference now, or it was
+    edited.
+    """
+    dialect = session.get_bind().dialect.name
+    words = entry(
+        message.office_id,
+        dialect,
+        subject=message.subject,
+        author=f"{message.author_name} {message.author_handle}",
+        channel=message.channel,
+        texts=(message.text, *more),
+    )
+    session.execute(_PUT[dialect], {"id": message.id, "words": words})
+
+
+def remove(session: Session, message_ids: Iterable[int]) -> None:
+    """Forget the words of messages; those that are not there are passed over."""
+    ids = [{"id": message_id} for message_id in message_ids]
+    if ids:
+        session.execute(_REMOVE[session.get_bind().dialect.name], ids)
+
+
+def entry(office_id: int, dialect: str, *, subject: str, author: str, channel: str, texts: Iterable[str]) -> str:
+    """What is stored for a message: its words with their office, for PostgreSQL each with its place."""
+    fields = ((Field.SUBJECT, subject), (Field.AUTHOR, author), (Field.CHANNEL, channel))
+    words = [f"{field}_{word}" for field, text in fields for word in fold(text[:_MOST_TEXT])]
+    for text in (subject, author, *texts):
+        # The bare office stands between two texts, so that no phrase reaches from one into the next.
+        words += ["_", *map("_".__add__, fold(text[:_MOST_TEXT]))]
+    del words[MOST_WORDS:]
+    start = f"o{office_id}"
+    if dialect == "sqlite":
+        return start + f" {start}".join(words)
+    return " ".join(f"{start}{word}:{place}" for place, word in enumerate(words, 1))
+
+
+# ── Looking ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def newest(
+    session: Session,
+    offices: Collection[int],
+    phrases: Sequence[Phrase],
+    *,
+    limit: int,
+    below: int | None = None,
+    down_to: int | None = None,
+) -> list[int]:
+    """Ids of the messages of ``offices`` that hold all of ``phrases`` (none: of all messages), newest first.
+
+    Ids grow with arrival, so the newest come from the end of the index at once, however many there are. ``below`` goes
+    on from a page before (its last id is not given again); ``down_to`` is the oldest id wanted.
+    """
+    if not offices:
+        return []
+    dialect = session.get_bind().dialect.name
+    query = _SELECT[dialect]
+    wanted = {"limit": limit, "below": below or _NO_BOUND, "down_to": down_to or 0}
+    return list(session.execute(query, {"wanted": expression(offices, phrases, dialect), **wanted}).scalars())
+
+
+_NO_BOUND: Final = 2**62
+_SELECT = {
+    "sqlite": sa.text(
+        "SELECT rowid FROM search_words WHERE search_words MATCH :wanted AND rowid < :below AND rowid >= :down_to "
+        "ORDER BY rowid DESC LIMIT :limit"
+    ),
+    # "+ 0": sorting what the GIN index finds in one office takes a few milliseconds; walking the primary key back to
+    # front instead, which the planner likes for its LIMIT, reads the words of every other office on the way.
+    "postgresql": sa.text(
+        "SELECT message_id FROM search_words WHERE words @@ CAST(:wanted AS tsquery) "
+        "AND message_id + 0 < :below AND message_id + 0 >= :down_to ORDER BY message_id + 0 DESC LIMIT :limit"
+    ),
+}
+
+
+def expression(offices: Iterable[int], phrases: Sequence[Phrase], dialect: str) -> str:
+    """The query in the database's own language: any office, and in it all phrases."""
+    each = _fts5 if dialect == "sqlite" else _tsquery
+    both, either = (" AND ", " OR ") if dialect == "sqlite" else (" & ", " | ")
+    everything = (Phrase(("",)),)
+    return either.join(
+        "(" + both.join(each(office_id, phrase) for phrase in phrases or everything) + ")"
+        for office_id in sorted(offices)
+    )
+
+
+def _fts5(office_id: int, phrase: Phrase) -> str:
+    words = " ".join(f"o{office_id}{phrase.field}_{word}" for word in phrase.words)
+    return f'"{words}" *' if phrase.is_beginning else f'"{words}"'
+
+
+def _tsquery(office_id: int, phrase: Phrase) -> str:
+    words = " <-> ".join(f"'o{office_id}{phrase.field}_{word}'" for word in phrase.words)
+    return f"({words}:*)" if phrase.is_beginning else f"({words})"
