@@ -1,0 +1,213 @@
+"""Dovecot, as an ordinary user would run it: any user name, the password "secret", Maildir folders.
+
+A user name that begins with ``unavailable`` finds a server that cannot check passwords just now, when the password is
+not "secret".
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import ssl
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from imapclient import IMAPClient
+
+from tests.servers import account
+from tests.servers.certificates import Authority, Certificate
+
+PASSWORD = "secret"
+_SEARCHED = "/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin"
+
+
+class Dovecot:
+    """A server that runs until the ``with`` block ends; ``ca_file`` vouches for its certificate."""
+
+    host = "127.0.0.1"
+
+    def __init__(self, *, tls: bool = True, certificate: str = "good") -> None:
+        self.folder = account.folder()
+        self.authority = Authority(self.folder)
+        self.ca_file = self.authority.file
+        self.mail = self.folder / "mail"
+        self.imap_port, self.imaps_port = account.free_port(), account.free_port()
+        self._made: Certificate = getattr(self.authority, certificate)()
+        self._tls = tls
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            account.remove(self.folder)
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        account.stop(self._process)
+        account.remove(self.folder)
+
+    def _start(self) -> None:
+        program = shutil.which("dovecot", path=_SEARCHED)
+        if program is None:
+            raise RuntimeError("The tests need Dovecot: apt-get install dovecot-imapd")
+        self.mail.mkdir()
+        account.give(self.mail)
+        (self.folder / "check").write_text(_CHECK)
+        (self.folder / "check").chmod(0o755)
+        settings = self.folder / "dovecot.conf"
+        settings.write_text(self._settings())
+        self._process = account.start([program, "-F", "-c", settings], cwd=self.folder)
+        account.wait_for(self.imap_port, self._process, self.folder / "output")
+
+    def _settings(self) -> str:
+        who = account.user()
+        return _SETTINGS.format(
+            folder=self.folder,
+            user=who.pw_name,
+            group=account.group(),
+            uid=who.pw_uid,
+            gid=who.pw_gid,
+            ssl="yes" if self._tls else "no",
+            certificate=self._made.certificate,
+            key=self._made.key,
+            imap=self.imap_port,
+            imaps=self.imaps_port if self._tls else 0,
+        )
+
+    # What a test does with it.
+
+    @contextlib.contextmanager
+    def client(self, user: str) -> Iterator[Any]:
+        """A signed-in IMAP client for a user: the eyes of the user's own mail program."""
+        context = ssl.create_default_context(cafile=str(self.ca_file))
+        with IMAPClient(self.host, self.imaps_port, ssl_context=context, timeout=30) as client:
+            client._imap.debug = 0
+            client.normalise_times = False
+            client.login(user, PASSWORD)
+            yield client
+
+    def deliver(self, user: str, content: bytes, folder: str = "INBOX", at: datetime | None = None) -> None:
+        """Put one mail into a folder, arrived at ``at``."""
+        self.deliver_all(user, [(content, folder, at)])
+
+    def deliver_all(self, user: str, mails: Iterable[tuple[bytes, str, datetime | None]]) -> None:
+        """Put many mails into folders over one line, in order."""
+        with self.client(user) as client:
+            made = set()
+            for content, folder, at in mails:
+                if folder not in made:
+                    made.add(folder)
+                    if not client.folder_exists(folder):
+                        client.create_folder(folder)
+                client.append(folder, content, (), at)
+
+    def messages(self, user: str, folder: str = "INBOX") -> list[bytes]:
+        """Every mail of a folder, oldest first."""
+        with self.client(user) as client:
+            client.select_folder(folder, readonly=True)
+            found = client.fetch(client.search("ALL"), ["BODY.PEEK[]"])
+            return [found[uid][b"BODY[]"] for uid in sorted(found)]
+
+    def flags(self, user: str, folder: str = "INBOX") -> list[tuple[bytes, ...]]:
+        """The flags of every mail of a folder, oldest first, but for the one that says it is recent."""
+        with self.client(user) as client:
+            client.select_folder(folder, readonly=True)
+            found = client.get_flags(client.search("ALL"))
+            return [tuple(flag for flag in found[uid] if flag != b"\\Recent") for uid in sorted(found)]
+
+    def expunge(self, user: str, subject: str, folder: str = "INBOX") -> None:
+        """Remove every mail of that subject for good."""
+        with self.client(user) as client:
+            client.select_folder(folder)
+            client.delete_messages(client.search(["SUBJECT", subject]))
+            client.expunge()
+
+    def renumber(self, user: str, folder: str = "INBOX") -> None:
+        """Give a folder another UIDVALIDITY and its mails other UIDs, as after a restored backup."""
+        where = self.mail / user / ("" if folder == "INBOX" else f".{folder}")
+        for path in where.glob("dovecot[.-]uidlist"):
+            path.unlink()
+        for path in where.glob("dovecot.index*"):
+            path.unlink()
+
+    def log(self) -> str:
+        """What the server wrote down."""
+        path = Path(self.folder / "log")
+        return path.read_text(errors="replace") if path.exists() else ""
+
+
+# checkpassword(8): three strings ending in NUL on descriptor 3; 111 says "temporary problem", 1 "no".
+_CHECK = """#!/bin/sh
+name=$(head -c 512 <&3 | tr '\\0' '\\n' | head -n 1)
+case "$name" in unavailable*) exit 111;; *) exit 1;; esac
+"""
+
+_SETTINGS = """
+base_dir = {folder}/run
+state_dir = {folder}/state
+log_path = {folder}/log
+protocols = imap
+listen = 127.0.0.1
+default_internal_user = {user}
+default_internal_group = {group}
+default_login_user = {user}
+first_valid_uid = 1
+ssl = {ssl}
+ssl_cert = <{certificate}
+ssl_key = <{key}
+mail_location = maildir:{folder}/mail/%u
+mail_fsync = never
+auth_mechanisms = plain login
+auth_failure_delay = 0
+login_trusted_networks =
+mail_max_userip_connections = 100
+passdb {{
+  driver = static
+  args = password=secret
+}}
+passdb {{
+  driver = checkpassword
+  args = {folder}/check
+}}
+userdb {{
+  driver = static
+  args = uid={uid} gid={gid} home={folder}/mail/%u
+}}
+namespace inbox {{
+  inbox = yes
+  separator = /
+  mailbox Sent {{
+    auto = create
+    special_use = \\Sent
+  }}
+  mailbox Junk {{
+    auto = create
+    special_use = \\Junk
+  }}
+  mailbox Archive {{
+    auto = create
+    special_use = \\Archive
+  }}
+}}
+service anvil {{
+  chroot =
+}}
+service stats {{
+  chroot =
+}}
+service imap-login {{
+  chroot =
+  service_count = 0
+  inet_listener imap {{
+    port = {imap}
+  }}
+  inet_listener imaps {{
+    port = {imaps}
+    ssl = yes
+  }}
+}}
+"""
