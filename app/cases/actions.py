@@ -189,7 +189,7 @@ def undo_decision(session: Session, decision: Decision, *, by: int, at: datetime
     for owed in session.scalars(
         sa.select(Obligation).where(Obligation.decision_id == decision.id, Obligation.state == ObligationState.WAIVED)
     ).all():
-        clocks.bring_back(session, owed)
+        clocks.bring_back(session, rules(session, case.office_id), owed)
     if not case.is_open:
         case.is_open, case.status, case.closed_at, case.outcome = True, decision.status_before, None, None
     clocks.lead(session, case)
@@ -217,7 +217,7 @@ def reopen(session: Session, case: Case, *, by: int) -> None:
     case.is_open, case.status, case.closed_at, case.outcome = True, Status.WITH_US, None, None
     shelved = sa.select(Obligation).where(Obligation.case_id == case.id, Obligation.state == ObligationState.SHELVED)
     for owed in session.scalars(shelved.order_by(Obligation.received_at)).all():
-        clocks.bring_back(session, owed)
+        clocks.bring_back(session, rules(session, case.office_id), owed)
     clocks.lead(session, case)
     record(session, "reopen", "case", case.id, office_id=case.office_id, by=by)
 
@@ -296,13 +296,15 @@ def mark_unread(session: Session, case: Case, *, by: int) -> None:
 
 
 def recompute(session: Session, office_id: int, at: datetime) -> int:
-    """The office's calendar changed: dates of open obligations anew (rule 9). Returns how many moved.
+    """The office's calendar changed: dates of open obligations anew, each move in the audit trail (rule 9).
 
-    The audit trail says from where.
+    Returns how many moved.
     """
     moved = clocks.recompute(session, rules(session, office_id), at=at)
-    record(session, "recompute", "office", office_id, office_id=office_id, by=None, moved=moved)
-    return moved
+    for obligation_id, (old, new) in moved.items():
+        facts = {"old": old.isoformat(), "new": new.isoformat()}
+        record(session, "recompute", "obligation", obligation_id, office_id=office_id, by=None, **facts)
+    return len(moved)
 
 
 def _end(case: Case, outcome: Outcome, at: datetime) -> None:

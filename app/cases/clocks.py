@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.cases.models import Case, Obligation, ObligationKind, ObligationState, Purpose, Status
+from app.channels.models import Account
 from app.clock import now
 from app.deadlines import obligations as dates
 from app.deadlines.chips import NORMAL, rank_of
@@ -83,7 +84,7 @@ def answered(
     lead(session, case)
 
 
-def unanswered(session: Session, case: Case, message: Message) -> None:
+def unanswered(session: Session, rules: Rules, case: Case, message: Message) -> None:
     """An answer did not arrive after all: whatever it had met comes back with its old date (rule 4).
 
     Unless a second accepted answer stands: then that one meets it, with its own time. Where a newer turn is open by
@@ -94,14 +95,17 @@ def unanswered(session: Session, case: Case, message: Message) -> None:
         if other is not None:
             _meet(owed, other)
         else:
-            bring_back(session, owed)
+            bring_back(session, rules, owed)
     if case.status is Status.ANSWERED:
         _reopen(case)
     lead(session, case)
 
 
-def bring_back(session: Session, owed: Obligation) -> None:
-    """Open an obligation again with its old date; a newer open one of the same person folds into it."""
+def bring_back(session: Session, rules: Rules, owed: Obligation) -> None:
+    """Open an obligation again with its old date, under today's calendar.
+
+    A newer open one of its person folds into it.
+    """
     newer = session.scalar(
         sa.select(Obligation).where(
             Obligation.case_id == owed.case_id,
@@ -117,6 +121,8 @@ def bring_back(session: Session, owed: Obligation) -> None:
         session.flush()  # one open obligation per person and kind: the index would refuse two, even for a moment
     owed.state = ObligationState.OPEN
     owed.met_at = owed.met_by_id = owed.is_late = owed.decision_id = None
+    owed.is_excused = False
+    _count_again(rules, owed, now())
 
 
 def shelve(session: Session, case: Case) -> None:
@@ -128,35 +134,38 @@ def shelve(session: Session, case: Case) -> None:
         owed.state = ObligationState.SHELVED
 
 
-def recompute(session: Session, rules: Rules, *, at: datetime) -> int:
-    """The calendar changed: work out the date of every open obligation of the office again (rule 9).
+def recompute(session: Session, rules: Rules, *, at: datetime) -> dict[int, tuple[datetime, datetime]]:
+    """The calendar changed: the date of every open obligation of the office anew (rule 9).
 
-    Returns how many moved.
-
-    Verdicts already given stay; a lateness that a new holiday removes is marked excused by the date moving past it.
+    Returns the old and the new date of each that moved, by its id. Verdicts already given stay, but a lateness that an
+    added holiday removes is marked excused.
     """
-    moved: dict[int, Case] = {}
-    rows = session.execute(
-        sa.select(Obligation, Case)
-        .join(Case, Case.id == Obligation.case_id)
-        .where(Obligation.office_id == rules.office_id, Obligation.state == ObligationState.OPEN)
-    )
-    for owed, case in rows:
-        due = dates.recomputed(
-            received_at=owed.received_at,
-            days=owed.days + owed.paused_days,
-            old_due_at=owed.due_at,
-            calendar=rules.calendar,
-            now=at,
-        )
-        if due.at != owed.due_at:
-            owed.is_excused = owed.is_excused or (owed.due_at < at <= due.at)
-            owed.due_at = due.at
-            moved[case.id] = case
-        owed.calendar, owed.is_provisional = rules.calendar.version, due.provisional
-    for case in moved.values():
+    moved: dict[int, tuple[datetime, datetime]] = {}
+    cases: dict[int, Case] = {}
+    mine = sa.select(Obligation, Case).join(Case).where(Obligation.office_id == rules.office_id)
+    for owed, case in session.execute(mine.where(Obligation.state == ObligationState.OPEN)):
+        old = owed.due_at
+        _count_again(rules, owed, at)
+        if owed.due_at != old:
+            moved[owed.id], cases[case.id] = (old, owed.due_at), case
+    for owed, _ in session.execute(mine.where(Obligation.is_late.is_(True), Obligation.is_excused.is_(False))):
+        due = dates.due(owed.received_at, owed.days + owed.paused_days, rules.calendar, not_before=owed.not_before_at)
+        owed.is_excused = owed.met_at is not None and not dates.is_late(due.at, owed.met_at)
+    for case in cases.values():
         lead(session, case)
-    return len(moved)
+    return moved
+
+
+def windows_ended(session: Session, *, at: datetime) -> int:
+    """A platform's window closed while nobody answered: the pledge leads again.
+
+    Returns how many cases that concerned.
+    """
+    query = sa.select(Case).where(Case.is_open, Case.due_kind == dates.Kind.WINDOW, Case.due_at <= at)
+    ended = list(session.scalars(query))
+    for case in ended:
+        lead(session, case)
+    return len(ended)
 
 
 def lead(session: Session, case: Case) -> None:
@@ -239,7 +248,7 @@ def _turn(session: Session, rules: Rules, case: Case, message: Message) -> None:
         if not shelved:
             _open_turn(session, rules, case, message, standing)
             return
-        bring_back(session, min(shelved, key=lambda one: one.received_at))
+        bring_back(session, rules, min(shelved, key=lambda one: one.received_at))
         standing = _of_person(session, case, message.person_id, ObligationState.OPEN)
     for owed in standing:
         _join(rules, owed, message)
@@ -249,12 +258,10 @@ def _turn(session: Session, rules: Rules, case: Case, message: Message) -> None:
 
 def _open_turn(session: Session, rules: Rules, case: Case, message: Message, standing: Iterable[Obligation]) -> None:
     pledge = rules.pledge(track(message.audience, message.kind))
-    owed = {ObligationKind.ACKNOWLEDGE: pledge.acknowledge_days, ObligationKind.REPLY: pledge.answer_days}
-    already = {one.kind for one in standing}
-    for kind in (kind for kind in owed if kind not in already):
-        due = dates.due(
-            message.sent_at, owed[kind], rules.calendar, not_before=message.fetched_at if message.is_backlog else None
-        )
+    days = {ObligationKind.ACKNOWLEDGE: pledge.acknowledge_days, ObligationKind.REPLY: pledge.answer_days}
+    not_before_at = _connected_at(session, message) if message.is_backlog else None
+    for kind in days.keys() - {one.kind for one in standing}:
+        due = dates.due(message.sent_at, days[kind], rules.calendar, not_before=not_before_at)
         session.add(
             Obligation(
                 office_id=case.office_id,
@@ -265,7 +272,8 @@ def _open_turn(session: Session, rules: Rules, case: Case, message: Message, sta
                 pledge_id=pledge.id,
                 kind=kind,
                 received_at=message.sent_at,
-                days=owed[kind],
+                not_before_at=not_before_at,
+                days=days[kind],
                 due_at=due.at,
                 calendar=rules.calendar.version,
                 is_provisional=due.provisional,
@@ -274,22 +282,36 @@ def _open_turn(session: Session, rules: Rules, case: Case, message: Message, sta
         )
 
 
+def _connected_at(session: Session, message: Message) -> datetime:
+    return session.get_one(Account, message.account_id).connected_at or message.fetched_at
+
+
 def _join(rules: Rules, owed: Obligation, message: Message) -> None:
     """A further message of the turn: counted; its date moves only earlier, when the message was merely found late."""
     if message.sent_at >= owed.received_at:
         owed.chasers += 1
         return
     owed.received_at = message.sent_at
-    due = dates.due(
-        message.sent_at, owed.days, rules.calendar, not_before=message.fetched_at if owed.is_backlog else None
-    )
+    due = dates.due(message.sent_at, owed.days, rules.calendar, not_before=owed.not_before_at)
     owed.due_at = min(owed.due_at, due.at)
+
+
+def _count_again(rules: Rules, owed: Obligation, at: datetime) -> None:
+    due = dates.recomputed(
+        received_at=owed.received_at,
+        days=owed.days + owed.paused_days,
+        old_due_at=owed.due_at,
+        calendar=rules.calendar,
+        now=at,
+        not_before=owed.not_before_at,
+    )
+    owed.due_at, owed.calendar, owed.is_provisional = due.at, rules.calendar.version, due.provisional
 
 
 def _meet(owed: Obligation, message: Message) -> None:
     owed.state = ObligationState.MET
     owed.met_at, owed.met_by_id = message.sent_at, message.id
-    owed.is_late = message.sent_at >= owed.due_at and not owed.is_excused
+    owed.is_late = dates.is_late(owed.due_at, message.sent_at)
 
 
 def _crossed(session: Session, case: Case, message: Message, seen_message_id: int) -> list[Message]:

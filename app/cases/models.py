@@ -45,13 +45,14 @@ class Outcome(StrEnum):
 def _open(name: str, *columns: str) -> sa.Index:
     """An index over open cases only: about 0.6 MB at a million messages (performance.md section 2).
 
-    SQLite uses it only where the query says the very same; ``Case.is_open`` is spelt "is_open = 1" there.
+    SQLite uses it only where the query says the very same (``Case.is_open`` is spelt "is_open = 1" there), and answers
+    from it alone only where it holds that column too.
     """
-    return sa.Index(name, *columns, sqlite_where=sa.text("is_open = 1"), postgresql_where=sa.text("is_open"))
+    return sa.Index(name, *columns, "is_open", sqlite_where=sa.text("is_open = 1"), postgresql_where=sa.text("is_open"))
 
 
-# What lists are narrowed by and badges count: with them an index answers alone (SQLite looks for is_open there too).
-_NARROWED_BY = ("owner_id", "queue_id", "is_unread", "audience", "status", "is_open")
+# What lists are narrowed by and badges count: with them an index answers alone.
+_NARROWED_BY = ("owner_id", "queue_id", "is_unread", "audience", "status")
 
 
 class Case(Base):
@@ -187,6 +188,7 @@ class Obligation(Base):
     kind: Mapped[ObligationKind]
     state: Mapped[ObligationState] = mapped_column(default=ObligationState.OPEN)
     received_at: Mapped[datetime]
+    not_before_at: Mapped[datetime | None] = mapped_column(default=None)  # backlog: counted from the day of connecting
     days: Mapped[int]
     due_at: Mapped[datetime]
     calendar: Mapped[str]  # version of the calendar that gave due_at

@@ -18,6 +18,7 @@ from app.channels.models import Account, Capacity, State
 from app.errors import Conflict, Invalid
 from app.messages.models import Conversation, Direction, Message
 from app.office.queries import Rules
+from app.office.queries import rules as rules_of
 from app.people.models import Identity
 from app.replies.models import Draft, Mode, Reply, Sending
 
@@ -218,7 +219,7 @@ def fail(session: Session, reply: Reply, why: str) -> None:
         message = session.get_one(Message, reply.message_id)
         message.is_failed = True
         session.flush()
-        clocks.unanswered(session, case, message)
+        clocks.unanswered(session, rules_of(session, case.office_id), case, message)
     _mark_failures(session, reply.case_id)
 
 

@@ -1,0 +1,322 @@
+"""What is owed on a case, on both databases: the rules of domain.md section 2 where they touch rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.cases import actions, clocks
+from app.cases.models import (
+    Case,
+    DecisionKind,
+    Obligation,
+    ObligationKind,
+    ObligationState,
+    Outcome,
+    Purpose,
+    Status,
+)
+from app.deadlines.chips import BACKLOG, EMERGENCY, EXTERNAL, NORMAL, REOPENED_LATE
+from app.deadlines.obligations import NOTHING_OWED_AT, Emergency
+from app.deadlines.obligations import Kind as DueKind
+from app.messages.models import Conversation, Direction, Message
+from app.office.models import Closure, Holiday
+from app.office.queries import rules
+from app.people.models import Person
+from tests import make
+from tests.conftest import Clock
+
+pytestmark = pytest.mark.db
+
+THURSDAY = datetime(2026, 4, 2, 8, 12, tzinfo=UTC)  # 2 April 2026, 09:12 in Fernmoor
+ACKNOWLEDGE_BY = datetime(2026, 4, 8, 23, tzinfo=UTC)  # Easter between: two working days later is Wed 8, until its end
+ANSWER_BY = datetime(2026, 4, 20, 23, tzinfo=UTC)  # ten working days in England and Wales
+
+
+@dataclass
+class Desk:
+    """An office at work: messages arrive and answers go out through the real clocks."""
+
+    session: Session
+    clock: Clock
+    office_id: int
+    staff_id: int
+    person: Person
+    conversation: Conversation
+
+    @property
+    def case(self) -> Case:
+        return self.session.get_one(Case, self.conversation.case_id)
+
+    def arrives(self, sent_at: datetime, **columns: Any) -> Message:
+        message = make.message(self.session, conversation=self.conversation, sent_at=sent_at, **columns)
+        self.clock.at = max(self.clock.at, sent_at)
+        clocks.received(self.session, rules(self.session, self.office_id), self.case, self.conversation, message)
+        return message
+
+    def sends(
+        self, sent_at: datetime, purpose: Purpose = Purpose.ANSWER, seen: Message | None = None, **more: Any
+    ) -> Message:
+        message = make.message(
+            self.session,
+            conversation=self.conversation,
+            sent_at=sent_at,
+            direction=Direction.OUTBOUND,
+            purpose=purpose.value,
+        )
+        seen_id = seen.id if seen else message.id
+        of = rules(self.session, self.office_id)
+        clocks.answered(self.session, of, self.case, message, purpose=purpose, seen_message_id=seen_id, **more)
+        return message
+
+    def fails(self, message: Message) -> None:
+        message.is_failed = True
+        clocks.unanswered(self.session, rules(self.session, self.office_id), self.case, message)
+
+    def owed(self, kind: ObligationKind = ObligationKind.REPLY) -> list[tuple[ObligationState, datetime]]:
+        self.session.flush()
+        query = sa.select(Obligation).where(Obligation.case_id == self.case.id, Obligation.kind == kind)
+        return [(one.state, one.due_at) for one in self.session.scalars(query.order_by(Obligation.id))]
+
+
+@pytest.fixture
+def desk(session: Session, clock: Clock) -> Iterator[Desk]:
+    clock.at = THURSDAY
+    office = make.office(session)
+    person = make.person(session, office=office)
+    staff = make.staff(session, office=office)
+    case = actions.open_case(
+        session,
+        rules(session, office.id),
+        person=person,
+        subject="Brown bin missed again",
+        channel="email",
+        kind=make.Kind.MAIL,
+        audience=make.Audience.DIRECT,
+        contact=person.name,
+        received_at=THURSDAY,
+        at=THURSDAY,
+    )
+    conversation = make.conversation(session, case=case)
+    yield Desk(session, clock, office.id, staff.id, person, conversation)
+
+
+def test_a_message_owes_an_acknowledgement_and_an_answer(desk: Desk) -> None:
+    desk.arrives(THURSDAY)
+
+    assert desk.owed(ObligationKind.ACKNOWLEDGE) == [(ObligationState.OPEN, ACKNOWLEDGE_BY)]
+    assert desk.owed() == [(ObligationState.OPEN, ANSWER_BY)]
+    assert (desk.case.rank, desk.case.due_at, desk.case.is_unread) == (NORMAL, ACKNOWLEDGE_BY, True)
+
+
+def test_a_second_message_joins_the_turn_and_never_moves_it(desk: Desk) -> None:
+    desk.arrives(THURSDAY)
+
+    desk.arrives(THURSDAY + timedelta(days=4))
+
+    assert desk.owed() == [(ObligationState.OPEN, ANSWER_BY)]
+    assert len(desk.owed(ObligationKind.ACKNOWLEDGE)) == 1
+
+
+def test_a_message_found_late_may_make_the_date_earlier(desk: Desk) -> None:
+    desk.arrives(THURSDAY)
+
+    desk.arrives(THURSDAY - timedelta(days=1))
+
+    assert desk.owed() == [(ObligationState.OPEN, datetime(2026, 4, 17, 23, tzinfo=UTC))]
+
+
+def test_an_automatic_mail_owes_nothing(desk: Desk) -> None:
+    desk.arrives(THURSDAY, is_auto=True)
+
+    assert desk.owed() == []
+    assert desk.case.due_at == NOTHING_OWED_AT
+
+
+def test_an_answer_meets_both_and_the_case_leaves_the_inbox(desk: Desk) -> None:
+    desk.arrives(THURSDAY)
+
+    desk.sends(THURSDAY + timedelta(days=1))
+
+    assert desk.owed() == [(ObligationState.MET, ANSWER_BY)]
+    assert desk.owed(ObligationKind.ACKNOWLEDGE) == [(ObligationState.MET, ACKNOWLEDGE_BY)]
+    assert (desk.case.status, desk.case.is_open) == (Status.ANSWERED, False)
+
+
+def test_an_acknowledgement_ends_only_its_own_clock(desk: Desk) -> None:
+    desk.arrives(THURSDAY)
+
+    desk.sends(THURSDAY + timedelta(hours=1), Purpose.ACKNOWLEDGEMENT)
+
+    assert desk.owed(ObligationKind.ACKNOWLEDGE) == [(ObligationState.MET, ACKNOWLEDGE_BY)]
+    assert (desk.case.due_at, desk.case.status) == (ANSWER_BY, Status.ACKNOWLEDGED)
+
+
+def test_a_holding_reply_sorts_the_case_by_its_promise(desk: Desk) -> None:
+    desk.arrives(THURSDAY)
+
+    desk.sends(THURSDAY + timedelta(hours=1), Purpose.HOLDING, promised_on=date(2026, 4, 17))
+
+    assert (desk.case.due_at, desk.case.due_kind) == (datetime(2026, 4, 17, 23, tzinfo=UTC), DueKind.PROMISE)
+    assert desk.owed() == [(ObligationState.OPEN, ANSWER_BY)]  # the pledge keeps its own verdict
+
+
+def test_what_crossed_with_the_answer_opens_a_turn(desk: Desk) -> None:
+    first = desk.arrives(THURSDAY)
+    desk.arrives(THURSDAY + timedelta(days=5))
+
+    desk.sends(THURSDAY + timedelta(days=5, hours=1), seen=first)
+
+    assert desk.owed() == [
+        (ObligationState.MET, ANSWER_BY),
+        (ObligationState.OPEN, datetime(2026, 4, 21, 23, tzinfo=UTC)),
+    ]
+    assert desk.case.is_open
+
+
+def test_an_answer_that_failed_brings_the_old_date_back(desk: Desk) -> None:
+    desk.arrives(THURSDAY)
+    answer = desk.sends(THURSDAY + timedelta(days=1))
+
+    desk.fails(answer)
+
+    assert desk.owed() == [(ObligationState.OPEN, ANSWER_BY)]
+    assert (desk.case.is_open, desk.case.due_at) == (True, ACKNOWLEDGE_BY)
+
+
+def test_a_second_accepted_answer_stands_when_the_first_failed(desk: Desk) -> None:
+    desk.arrives(THURSDAY)
+    first = desk.sends(THURSDAY + timedelta(days=1), stays_open=True)
+    desk.sends(THURSDAY + timedelta(days=2))
+
+    desk.fails(first)
+
+    assert desk.owed() == [(ObligationState.MET, ANSWER_BY)]
+
+
+def test_a_failed_answer_and_a_newer_turn_fold_into_the_older_date(desk: Desk) -> None:
+    desk.arrives(THURSDAY)
+    answer = desk.sends(THURSDAY + timedelta(days=1))
+    desk.arrives(THURSDAY + timedelta(days=5))
+
+    desk.fails(answer)
+
+    assert desk.owed() == [
+        (ObligationState.OPEN, ANSWER_BY),
+        (ObligationState.FOLDED, datetime(2026, 4, 21, 23, tzinfo=UTC)),
+    ]
+
+
+def test_no_reply_needed_waives_and_its_undo_brings_the_same_date_back(desk: Desk) -> None:
+    desk.arrives(THURSDAY)
+    decision = actions.decide(
+        desk.session,
+        desk.case,
+        kind=DecisionKind.NO_REPLY_NEEDED,
+        reason="Only thanks",
+        by=desk.staff_id,
+        at=desk.clock.at,
+    )
+    assert desk.owed() == [(ObligationState.WAIVED, ANSWER_BY)]
+    assert (desk.case.status, desk.case.outcome) == (Status.CLOSED, Outcome.NO_REPLY_NEEDED)
+
+    actions.undo_decision(desk.session, decision, by=desk.staff_id, at=desk.clock.at)
+
+    assert desk.owed() == [(ObligationState.OPEN, ANSWER_BY)]
+    assert (desk.case.status, desk.case.is_open) == (Status.NEW, True)
+
+
+def test_a_message_after_a_waiver_is_a_new_turn(desk: Desk) -> None:
+    desk.arrives(THURSDAY)
+    actions.decide(
+        desk.session, desk.case, kind=DecisionKind.DECLINED, reason="Abuse", by=desk.staff_id, at=desk.clock.at
+    )
+
+    desk.arrives(THURSDAY + timedelta(days=5))
+
+    assert desk.owed() == [
+        (ObligationState.WAIVED, ANSWER_BY),
+        (ObligationState.OPEN, datetime(2026, 4, 21, 23, tzinfo=UTC)),
+    ]
+
+
+def test_a_case_closed_unanswered_reopens_with_its_old_date_and_jumps_the_queue_when_late(desk: Desk) -> None:
+    desk.arrives(THURSDAY)
+    actions.close(desk.session, desk.case, outcome=Outcome.PASSED_ON, by=desk.staff_id, at=desk.clock.at)
+    assert desk.owed() == [(ObligationState.SHELVED, ANSWER_BY)]
+
+    desk.arrives(datetime(2026, 4, 28, 7, 10, tzinfo=UTC))
+
+    assert desk.owed() == [(ObligationState.OPEN, ANSWER_BY)]
+    assert (desk.case.rank, desk.case.due_at) == (REOPENED_LATE, ANSWER_BY)
+    assert desk.case.first_received_at == THURSDAY
+
+
+def test_a_reply_to_an_answered_case_is_a_new_turn_from_the_new_message(desk: Desk) -> None:
+    desk.arrives(THURSDAY)
+    desk.sends(THURSDAY + timedelta(days=1))
+
+    desk.arrives(datetime(2026, 4, 28, 7, 10, tzinfo=UTC))
+
+    assert desk.owed()[1] == (ObligationState.OPEN, datetime(2026, 5, 13, 23, tzinfo=UTC))  # 4 May is a holiday
+    assert (desk.case.status, desk.case.rank) == (Status.WITH_US, NORMAL)
+
+
+def test_backlog_is_never_due_before_the_dates_counted_from_connecting(desk: Desk) -> None:
+    desk.arrives(THURSDAY - timedelta(days=60), is_backlog=True)
+
+    assert desk.owed() == [(ObligationState.OPEN, ANSWER_BY)]
+    assert desk.case.rank == BACKLOG
+
+
+def test_a_closure_added_later_moves_open_dates_only_and_excuses_a_lateness(desk: Desk) -> None:
+    desk.arrives(THURSDAY)
+    desk.sends(ANSWER_BY + timedelta(hours=9))  # late by a few hours of Tuesday 21
+    desk.arrives(ANSWER_BY + timedelta(days=1))
+    closed = Closure(office_id=desk.office_id, first_on=date(2026, 4, 9), last_on=date(2026, 4, 9), name="Count")
+    desk.session.add(closed)
+    desk.session.flush()
+
+    moved = actions.recompute(desk.session, desk.office_id, desk.clock.at)
+
+    met = desk.session.scalars(sa.select(Obligation).where(Obligation.state == ObligationState.MET)).all()
+    reply = next(one for one in met if one.kind is ObligationKind.REPLY)
+    assert (reply.due_at, reply.is_late, reply.is_excused) == (ANSWER_BY, True, True)
+    assert moved == 0  # the open turn began after the closure
+
+
+def test_a_holiday_added_later_moves_an_open_date(desk: Desk) -> None:
+    desk.arrives(THURSDAY)
+    office = rules(desk.session, desk.office_id)
+    desk.session.add(Holiday(nation=office.nation, day_on=date(2026, 4, 15), name="Jubilee"))
+    desk.session.flush()
+
+    assert actions.recompute(desk.session, desk.office_id, desk.clock.at) == 1
+
+    assert desk.owed() == [(ObligationState.OPEN, datetime(2026, 4, 21, 23, tzinfo=UTC))]
+    assert desk.owed(ObligationKind.ACKNOWLEDGE) == [(ObligationState.OPEN, ACKNOWLEDGE_BY)]
+
+
+def test_an_emergency_leads_whatever_else_is_owed(desk: Desk) -> None:
+    desk.arrives(THURSDAY)
+
+    actions.flag_emergency(desk.session, desk.case, kind=Emergency.SAFEGUARDING, since=THURSDAY, by=desk.staff_id)
+
+    assert (desk.case.rank, desk.case.due_at) == (EMERGENCY, THURSDAY + timedelta(minutes=60))
+
+
+def test_an_external_deadline_outranks_the_pledge_only_when_it_comes_first(desk: Desk) -> None:
+    desk.arrives(THURSDAY)
+    appeal = datetime(2026, 4, 10, 11, tzinfo=UTC)
+
+    actions.set_external_deadline(desk.session, desk.case, deadline_at=appeal, what="Appeal", by=desk.staff_id)
+    assert (desk.case.rank, desk.case.due_at) == (NORMAL, ACKNOWLEDGE_BY)
+    desk.sends(THURSDAY + timedelta(hours=1), Purpose.ACKNOWLEDGEMENT)
+
+    assert (desk.case.rank, desk.case.due_at, desk.case.due_kind) == (EXTERNAL, appeal, DueKind.EXTERNAL)
