@@ -21,7 +21,11 @@ class Role(StrEnum):
 
 
 class Staff(Base):
-    """Somebody who signs in. ``is_administrator`` is a flag of the install: alone it shows no casework."""
+    """Somebody who signs in. ``is_administrator`` is a flag of the install: alone it shows no casework.
+
+    Without a ``password`` the invitation has not been taken up. With a ``totp_secret`` (sealed) signing in takes a
+    second step; ``totp_counter`` is the last code used, so that none is good twice; ``recovery_codes`` are hashes.
+    """
 
     __tablename__ = "staff"
 
@@ -32,19 +36,14 @@ class Staff(Base):
     password: Mapped[str | None] = mapped_column(default=None, repr=False)
     active: Mapped[bool] = mapped_column(default=True)
     is_administrator: Mapped[bool] = mapped_column(default=False)
-    fs_uniquifier: Mapped[str] = mapped_column(unique=True, repr=False)
-    tf_primary_method: Mapped[str | None] = mapped_column(default=None)
-    tf_totp_secret: Mapped[str | None] = mapped_column(default=None, repr=False)
-    tf_phone_number: Mapped[str | None] = mapped_column(default=None, repr=False)
-    mf_recovery_codes: Mapped[list[Any] | None] = mapped_column(default=None, repr=False)
-    confirmed_at: Mapped[datetime | None] = mapped_column(default=None)
+    totp_secret: Mapped[bytes | None] = mapped_column(default=None, repr=False)
+    totp_counter: Mapped[int | None] = mapped_column(default=None, repr=False)
+    recovery_codes: Mapped[list[Any]] = mapped_column(default_factory=list, repr=False)
     language: Mapped[str] = mapped_column(default="en")
     theme: Mapped[str] = mapped_column(default="auto")  # auto, light, dark
     single_keys: Mapped[bool] = mapped_column(default=True)
     tint: Mapped[int] = mapped_column(default=0)  # which of the six avatar tints
     away_until: Mapped[datetime | None] = mapped_column(default=None)
-    failed_tries: Mapped[int] = mapped_column(default=0)
-    locked_until: Mapped[datetime | None] = mapped_column(default=None)
 
 
 class Membership(Base):
@@ -72,10 +71,7 @@ class Membership(Base):
 
 
 class SignIn(Base):
-    """A session.
-
-    Idle 30 minutes, 20 hours at most, listed, ended one by one or all at once (reliability.md section 5).
-    """
+    """A session: idle 30 minutes, 20 hours at most, listed, ended one by one or all at once."""
 
     __tablename__ = "sign_in"
 
@@ -93,13 +89,16 @@ class SignIn(Base):
 
 
 class Attempt(Base):
-    """A try at signing in or at a reset; rows, so that limits hold over several processes."""
+    """A try at signing in or at a reset; rows, so that limits hold over several processes.
+
+    ``key_hash`` stands for the address typed or the machine it came from, whether or not anybody is known by it.
+    """
 
     __tablename__ = "attempt"
-    __table_args__ = (sa.Index("ix_attempt_email_hash_made_at", "email_hash", "made_at"),)
+    __table_args__ = (sa.Index("ix_attempt_key_hash_made_at", "key_hash", "made_at"),)
 
     id: Mapped[int] = mapped_column(primary_key=True, init=False)
-    email_hash: Mapped[str]
+    key_hash: Mapped[str]
     purpose: Mapped[str]
     made_at: Mapped[datetime]
     succeeded: Mapped[bool]
@@ -113,14 +112,19 @@ class Purpose(StrEnum):
 
 
 class Link(Base):
-    """A link sent to somebody: random, kept as a hash, good once; an invitation for 48 hours, a reset for one."""
+    """A link sent to somebody: random, kept as a hash, good once; an invitation for 48 hours, a reset for one.
+
+    The random part is made when the mail is written (or the page that shows it), and never kept: until then there is no
+    ``token_hash``. A reset that was asked for an unknown address has no ``staff_id`` and is dropped by the job that
+    would have mailed it, so that asking takes as long for either.
+    """
 
     __tablename__ = "link"
 
     id: Mapped[int] = mapped_column(primary_key=True, init=False)
     purpose: Mapped[Purpose]
-    token_hash: Mapped[str] = mapped_column(unique=True, repr=False)
-    staff_id: Mapped[int] = mapped_column(sa.ForeignKey("staff.id"), index=True)
+    token_hash: Mapped[str | None] = mapped_column(unique=True, default=None, repr=False)
+    staff_id: Mapped[int | None] = mapped_column(sa.ForeignKey("staff.id"), index=True)
     made_at: Mapped[datetime]
     ends_at: Mapped[datetime]
     made_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("staff.id"), default=None)
