@@ -1,0 +1,1 @@
+// Script makes the pages quicker; every one of them works without it.
