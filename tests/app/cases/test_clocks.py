@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -86,7 +85,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(session: Session, clock: Clock) -> Iterator[Desk]:
+def desk(session: Session, clock: Clock) -> Desk:
     clock.at = THURSDAY
     office = make.office(session)
     person = make.person(session, office=office)
@@ -104,7 +103,7 @@ def desk(session: Session, clock: Clock) -> Iterator[Desk]:
         at=THURSDAY,
     )
     conversation = make.conversation(session, case=case)
-    yield Desk(session, clock, office.id, staff.id, person, conversation)
+    return Desk(session, clock, office.id, staff.id, person, conversation)
 
 
 def test_a_message_owes_an_acknowledgement_and_an_answer(desk: Desk) -> None:

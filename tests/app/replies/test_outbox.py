@@ -1,0 +1,262 @@
+"""The outbox with a real mail server: what is accepted, refused, deferred and in doubt."""
+
+from __future__ import annotations
+
+import email
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from email.message import Message as Mail
+
+import pytest
+import sqlalchemy as sa
+
+from app.cases import clocks
+from app.cases.models import Case, Obligation, ObligationKind, ObligationState, Status
+from app.channels.models import Account
+from app.deployment import Deployment
+from app.errors import Conflict
+from app.messages.models import Conversation, Direction, Message
+from app.office.queries import rules
+from app.replies import actions, outbox
+from app.replies.actions import Words
+from app.replies.models import Reply, Sending
+from connectors import Host
+from tests import make
+from tests.conftest import Clock
+from tests.connectors.email.box import options
+from tests.servers.dovecot import Dovecot
+from tests.servers.smtp import Smtp
+
+pytestmark = pytest.mark.db
+
+
+@dataclass
+class Office:
+    """An office with a real mailbox, and a resident's mail waiting in it."""
+
+    deployment: Deployment
+    clock: Clock
+    address: str
+    resident: str
+    staff_id: int
+    conversation_id: int
+    message_id: int
+
+    def queue(self, text: str = "I have asked the depot.") -> int:
+        with self.deployment.database.transaction() as session:
+            conversation = session.get_one(Conversation, self.conversation_id)
+            words = Words(text=text, seen_message_id=self.message_id)
+            of = rules(session, conversation.office_id)
+            return actions.queue(session, of, conversation, words=words, by=self.staff_id, at=self.clock.at).id
+
+    def send(self, reply_id: int) -> None:
+        self.clock.advance(seconds=61)
+        outbox.send_reply(self.deployment, reply_id)
+
+    def reply(self, reply_id: int) -> Reply:
+        with self.deployment.database.reading() as session:
+            return session.get_one(Reply, reply_id)
+
+    def case(self) -> Case:
+        with self.deployment.database.reading() as session:
+            return session.scalars(sa.select(Case)).one()
+
+    def owed(self) -> ObligationState:
+        with self.deployment.database.reading() as session:
+            return session.scalars(sa.select(Obligation.state).where(Obligation.kind == ObligationKind.REPLY)).one()
+
+    def reconnect(self, **other: str) -> None:
+        """Change the account's settings as a person would who mends it."""
+        with self.deployment.database.transaction() as session:
+            account = session.scalars(sa.select(Account)).one()
+            account.options = {**account.options, **other}
+            account.credentials_version += 1
+
+
+@pytest.fixture
+def office(deployment: Deployment, dovecot: Dovecot, smtp: Smtp, address: str, clock: Clock) -> Iterator[Office]:
+    lent: Host = replace(deployment.host, allowed_hosts=frozenset({"127.0.0.1"}))
+    resident = f"hester.{address}"
+    given = options(address, dovecot, smtp)
+    secret = {"password": given.pop("password")}
+    with deployment.database.transaction() as session:
+        of = make.office(session)
+        account = make.account(
+            session, office=of, name=address, options=given, sealed=deployment.sealer.seal(secret), own_ids=[address]
+        )
+        person = make.person(session, office=of)
+        identity = make.identity(session, person=person, external_id=resident, handle=resident, name="Hester")
+        case = make.case(session, office=of, person=person)
+        conversation = make.conversation(session, case=case, account=account)
+        message = make.message(
+            session, conversation=conversation, identity_id=identity.id, platform_id="<bin-1@larkrise.example>"
+        )
+        clocks.received(session, rules(session, of.id), case, conversation, message)
+        made = Office(
+            replace(deployment, host=lent),
+            clock,
+            address,
+            resident,
+            make.staff(session, office=of).id,
+            conversation.id,
+            message.id,
+        )
+    yield made
+    made.deployment.lines.close()
+
+
+def arrived(smtp: Smtp, address: str) -> list[Mail]:
+    return [email.message_from_bytes(one) for one in smtp.inbox(address, wait=5)]
+
+
+def test_an_accepted_reply_arrives_once_threads_and_stops_the_clock(office: Office, smtp: Smtp) -> None:
+    reply_id = office.queue()
+
+    office.send(reply_id)
+    outbox.send_reply(office.deployment, reply_id)  # the job may be run again at any time
+
+    reply, (mail,) = office.reply(reply_id), arrived(smtp, office.resident)
+    assert (reply.state, office.owed(), office.case().status) == (
+        Sending.SENT,
+        ObligationState.MET,
+        Status.ANSWERED,
+    )
+    assert mail["Message-ID"] == reply.platform_id
+    assert (mail["In-Reply-To"], mail["References"]) == ("<bin-1@larkrise.example>", "<bin-1@larkrise.example>")
+    assert mail["Subject"] == "Re: Brown bin missed again"
+
+
+def test_nothing_goes_out_before_the_undo_time_is_over(office: Office, smtp: Smtp) -> None:
+    reply_id = office.queue()
+
+    again_at = outbox.send_reply(office.deployment, reply_id)
+
+    assert again_at == office.clock.at + timedelta(seconds=60)
+    assert (office.reply(reply_id).state, smtp.inbox(office.resident)) == (Sending.QUEUED, [])
+
+
+def test_an_undone_reply_is_never_sent(office: Office, smtp: Smtp) -> None:
+    reply_id = office.queue()
+    with office.deployment.database.transaction() as session:
+        actions.withdraw(session, session.get_one(Reply, reply_id), by=office.staff_id, at=office.clock.at)
+
+    office.send(reply_id)
+
+    assert (office.reply(reply_id).state, smtp.inbox(office.resident)) == (Sending.WITHDRAWN, [])
+
+
+def test_no_connection_to_the_database_is_held_while_the_server_is_spoken_to(office: Office) -> None:
+    held: list[int] = []
+    channel = office.deployment.connectors["email"]
+
+    class Watching:
+        manifest = channel.manifest
+        read = staticmethod(channel.read)
+
+        def connect(self, given: object, lent: Host) -> object:
+            connection = channel.connect(given, lent)  # type: ignore[arg-type]
+            send = connection.send
+
+            def watched(prepared: object) -> object:
+                held.append(office.deployment.database.in_use())
+                return send(prepared)  # type: ignore[arg-type]
+
+            connection.send = watched  # type: ignore[method-assign,assignment]
+            return connection
+
+    watching = office.deployment.with_connectors({"email": Watching()})  # type: ignore[dict-item]
+    reply_id = office.queue()
+    office.clock.advance(seconds=61)
+
+    outbox.send_reply(watching, reply_id)
+
+    assert held == [0]
+
+
+def test_a_copy_is_filed_in_the_sent_folder_once(office: Office, dovecot: Dovecot) -> None:
+    reply_id = office.queue()
+    office.send(reply_id)
+
+    outbox.file_copy(office.deployment, reply_id)
+    outbox.file_copy(office.deployment, reply_id)
+
+    (copy,) = dovecot.messages(office.address, "Sent")
+    assert email.message_from_bytes(copy)["Message-ID"] == office.reply(reply_id).platform_id
+    assert office.reply(reply_id).copy_filed_at is not None
+
+
+def test_a_refused_reply_fails_with_the_servers_reason_and_the_clock_runs_on(office: Office) -> None:
+    due_at = office.case().due_at
+    with office.deployment.database.transaction() as session:
+        identity = session.scalars(sa.select(make.Identity)).one()
+        identity.external_id = identity.handle = "unknown@larkrise.example"
+    reply_id = office.queue()
+
+    office.send(reply_id)
+
+    reply, case = office.reply(reply_id), office.case()
+    assert reply.state is Sending.FAILED
+    assert "unknown@larkrise.example" in reply.trouble
+    assert (office.owed(), case.due_at, case.has_failed_reply) == (ObligationState.OPEN, due_at, True)
+
+
+def test_a_server_that_is_down_is_tried_again_and_heals_by_itself(office: Office, smtp: Smtp) -> None:
+    office.reconnect(smtp_port="1")
+    reply_id = office.queue()
+    office.send(reply_id)
+    waiting = office.reply(reply_id)
+    assert (waiting.state, waiting.retry_at) == (Sending.QUEUED, office.clock.at + timedelta(minutes=1))
+
+    office.reconnect(smtp_port=str(smtp.starttls_port))
+    office.send(reply_id)
+
+    assert office.reply(reply_id).state is Sending.SENT
+    assert len(arrived(smtp, office.resident)) == 1
+
+
+def test_a_worker_that_died_while_sending_leaves_doubt_and_a_person_decides(office: Office, smtp: Smtp) -> None:
+    reply_id = office.queue()
+    office.send(reply_id)  # it got out …
+    with office.deployment.database.transaction() as session:  # … but the worker died before it could say so
+        reply = session.get_one(Reply, reply_id)
+        sent = session.get_one(Message, reply.message_id)
+        clocks.unanswered(session, rules(session, reply.office_id), session.get_one(Case, reply.case_id), sent)
+        reply.state, reply.message_id, reply.sent_at = Sending.SENDING, None, None
+        reply.lease_until = office.clock.at + outbox.LEASE
+        session.execute(sa.delete(Message).where(Message.id == sent.id))
+
+    assert outbox.send_reply(office.deployment, reply_id) == office.clock.at + outbox.LEASE
+    office.clock.advance(minutes=6)
+    outbox.send_reply(office.deployment, reply_id)
+    outbox.probe_reply(office.deployment, reply_id)
+
+    assert (office.reply(reply_id).state, office.reply(reply_id).trouble) == (Sending.UNCERTAIN, outbox.ASK_A_PERSON)
+    assert len(arrived(smtp, office.resident)) == 1  # never again by guess
+
+    with office.deployment.database.transaction() as session:
+        outbox.settle(session, office.deployment, session.get_one(Reply, reply_id), got_out=True, by=office.staff_id)
+    assert (office.reply(reply_id).state, office.owed()) == (Sending.SENT, ObligationState.MET)
+
+
+def test_a_reply_that_never_arrived_restarts_the_clock_with_its_old_date(office: Office) -> None:
+    due_at = office.case().due_at
+    reply_id = office.queue()
+    office.send(reply_id)
+
+    with office.deployment.database.transaction() as session:
+        actions.not_delivered(session, session.get_one(Reply, reply_id), by=office.staff_id)
+
+    assert (office.owed(), office.case().due_at, office.case().is_open) == (ObligationState.OPEN, due_at, True)
+    with office.deployment.database.transaction() as session, pytest.raises(Conflict):
+        actions.try_again(session, session.get_one(Reply, reply_id), by=office.staff_id, at=office.clock.at)
+
+
+def test_what_was_sent_stands_in_the_conversation(office: Office) -> None:
+    reply_id = office.queue("Dear Hester,\n\nI have asked the depot.")
+    office.send(reply_id)
+
+    with office.deployment.database.reading() as session:
+        sent = session.scalars(sa.select(Message).where(Message.direction == Direction.OUTBOUND)).one()
+
+    assert (sent.text, sent.reply_id, sent.purpose) == ("Dear Hester,\n\nI have asked the depot.", reply_id, "answer")
