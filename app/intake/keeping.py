@@ -1,0 +1,342 @@
+"""Keeping one item: the transaction that makes a message of what was read, or finds that it is there already."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.audit.actions import record
+from app.cases import clocks
+from app.cases.actions import open_case
+from app.cases.models import Case, Purpose
+from app.deadlines.obligations import clock_starts_at
+from app.deployment import Deployment
+from app.intake.reading import Ready, Waiting
+from app.messages import index, threading
+from app.messages.models import Conversation, Direction, File, Message, MessageState, Reading, Revision, Sighting
+from app.office.queries import Rules
+from app.people.actions import identify
+from app.people.models import Person
+from app.replies.models import Reply, Sending
+from connectors import Actor, Connector, Item, Kind
+
+SUSPECTED_SPAM: Final = "suspected_spam"  # the category of what came into a junk folder: it stays in sight
+SUBJECT_MOST: Final = 300
+
+
+class Fate(StrEnum):
+    """What became of one sighting."""
+
+    MESSAGE = "message"  # a new message
+    AGAIN = "again"  # one that is there already: another folder, another account
+    REVISION = "revision"  # one that is there, in other words
+    OURS = "ours"  # what we wrote in the platform's own app
+    QUARANTINED = "quarantined"
+    LATER = "later"  # the copy of a reply whose own fate is not known yet
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """What taking the sightings of one account needs to know throughout."""
+
+    deployment: Deployment
+    account_id: int
+    office_id: int
+    channel: str
+    connector: Connector
+    rules: Rules
+    own_ids: frozenset[str]  # under which the platform knows this office
+    junk: frozenset[int]  # ids of streams
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Arrival:
+    """One item on its way in; ``sent_at`` is when its clock starts."""
+
+    run: Run
+    waiting: Waiting
+    ready: Ready
+    sent_at: datetime
+
+    @property
+    def item(self) -> Item:
+        return self.ready.item
+
+
+class TakenElsewhere(Exception):  # noqa: N818 - a finding
+    """Another worker took this sighting meanwhile."""
+
+
+def keep(session: Session, run: Run, waiting: Waiting, ready: Ready) -> Fate:
+    """The one transaction of an item; what became of it.
+
+    Raises TakenElsewhere when another worker was first, IntegrityError when one made the same person or message at the
+    same moment: then the whole of it is to be done once more.
+    """
+    item = ready.item
+    known = _known(session, run, item)
+    if known is not None:
+        return _seen_again(session, run, waiting, item, known)
+    arrival = _Arrival(run=run, waiting=waiting, ready=ready, sent_at=_sent_at(waiting, item))
+    if item.author.external_id in run.own_ids:
+        if _is_in_flight(session, run, item):
+            return Fate.LATER
+        if not item.fingerprint:  # the platform vouches for its authors; a mail's From line proves nothing
+            return _ours(session, arrival)
+    _received(session, arrival)
+    return Fate.MESSAGE
+
+
+def _known(session: Session, run: Run, item: Item) -> Message | None:
+    return session.scalar(
+        sa.select(Message).where(
+            Message.office_id == run.office_id,
+            Message.channel == run.channel,
+            Message.platform_id == item.platform_id,
+            Message.fingerprint == item.fingerprint,
+        )
+    )
+
+
+def _taken(session: Session, waiting: Waiting, message_id: int | None) -> None:
+    """The sighting is done with; raises TakenElsewhere when it was already, and then nothing of ours stays."""
+    done = session.execute(
+        sa.update(Sighting)
+        .where(Sighting.id == waiting.id, Sighting.state == Reading.WAITING)
+        .values(state=Reading.TAKEN, trouble="", message_id=message_id)
+        .execution_options(synchronize_session=False)
+    )
+    if done.rowcount != 1:  # type: ignore[attr-defined]  # an UPDATE gives a CursorResult
+        raise TakenElsewhere
+
+
+# ── Seen before ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _seen_again(session: Session, run: Run, waiting: Waiting, item: Item, message: Message) -> Fate:
+    """The same message in another folder or account, or the same post in other words."""
+    _taken(session, waiting, message.id)
+    case = session.get_one(Case, message.case_id)
+    if case.category == SUSPECTED_SPAM and waiting.stream_id not in run.junk:
+        case.category = ""  # its owner, or the mail server, has moved it out of the junk folder
+    if item.fingerprint or item.text == _latest_words(session, message):
+        return Fate.AGAIN
+    session.add(Revision(message_id=message.id, sighting_id=waiting.id, text=item.text, seen_at=waiting.fetched_at))
+    if message.direction is Direction.INBOUND:
+        case.is_unread = True
+    record(session, "edited", "message", message.id, office_id=run.office_id, by=None, case=case.id)
+    return Fate.REVISION
+
+
+def _latest_words(session: Session, message: Message) -> str:
+    query = sa.select(Revision.text).where(Revision.message_id == message.id).order_by(Revision.id.desc()).limit(1)
+    latest = session.scalar(query)
+    return message.text if latest is None else latest
+
+
+def _is_in_flight(session: Session, run: Run, item: Item) -> bool:
+    """Whether this may be the copy of a reply of ours that is not written down as sent yet: it is looked at later."""
+    going = sa.select(Reply.id).where(
+        Reply.office_id == run.office_id,
+        Reply.platform_id == item.platform_id,
+        Reply.state.in_([Sending.SENDING, Sending.UNCERTAIN]),
+    )
+    return bool(item.platform_id) and session.scalar(going.limit(1)) is not None
+
+
+# ── New ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _received(session: Session, arrival: _Arrival) -> None:
+    """A message that nobody here has seen: whose it is, where it goes, what is owed for it."""
+    run, item = arrival.run, arrival.item
+    identity, person = identify(session, run.office_id, run.channel, item.author, arrival.waiting.fetched_at)
+    ids = threading.known_by(item)
+    place = threading.place(
+        session,
+        run.office_id,
+        run.channel,
+        (*ids, *item.bounced),
+        audience=item.audience,
+        identity_id=identity.id,
+        person_id=person.id,
+    )
+    if place.conversation is None:
+        case = _new_case(session, arrival, person)
+        conversation = _new_conversation(session, arrival, case, place.related_case_id)
+    else:
+        conversation = place.conversation
+        case = session.get_one(Case, conversation.case_id, with_for_update=True)
+    message = _message(arrival, conversation)
+    message.person_id, message.identity_id = person.id, identity.id
+    window = run.connector.manifest.reply_window
+    if window is not None:
+        conversation.window_ends_at = arrival.sent_at + window
+    _write(session, arrival, message, case)
+    threading.remember(session, conversation, ids, identity.id)
+    clocks.received(session, run.rules, case, conversation, message)
+    if place.conversation is not None:
+        record(session, "receive", "message", message.id, office_id=run.office_id, by=None, case=case.id)
+
+
+def _ours(session: Session, arrival: _Arrival) -> Fate:
+    """What the councillor wrote in the platform's own app; where it answers nothing, it is no business of ours.
+
+    It counts with the platform's time (domain.md section 2, rule 4).
+    """
+    run, ids = arrival.run, threading.known_by(arrival.item)
+    conversation = threading.knowing(session, run.office_id, run.channel, ids, audience=arrival.item.audience)
+    if conversation is None:
+        _taken(session, arrival.waiting, None)
+        return Fate.OURS
+    case = session.get_one(Case, conversation.case_id, with_for_update=True)
+    message = _message(arrival, conversation)
+    message.direction, message.state = Direction.OUTBOUND, MessageState.HANDLED
+    message.person_id, message.purpose = conversation.person_id, Purpose.ANSWER.value
+    seen_message_id = _newest_before(session, conversation, arrival.sent_at)
+    _write(session, arrival, message, case)
+    threading.remember(session, conversation, ids, None)
+    conversation.last_at = max(conversation.last_at, arrival.sent_at)
+    conversation.last_message_id = message.id
+    clocks.answered(session, run.rules, case, message, purpose=Purpose.ANSWER, seen_message_id=seen_message_id)
+    record(session, "answered_elsewhere", "message", message.id, office_id=run.office_id, by=None, case=case.id)
+    return Fate.OURS
+
+
+def _newest_before(session: Session, conversation: Conversation, at: datetime) -> int:
+    """The newest message that whoever wrote at that moment can have seen."""
+    seen = sa.select(sa.func.max(Message.id)).where(
+        Message.conversation_id == conversation.id, Message.direction == Direction.INBOUND, Message.sent_at <= at
+    )
+    return session.scalar(seen) or 0
+
+
+def _sent_at(waiting: Waiting, item: Item) -> datetime:
+    return clock_starts_at(item.sent_at, waiting.arrived_at, waiting.fetched_at, is_mail=item.kind is Kind.MAIL)
+
+
+def _new_case(session: Session, arrival: _Arrival, person: Person) -> Case:
+    run, waiting, item = arrival.run, arrival.waiting, arrival.item
+    return open_case(
+        session,
+        run.rules,
+        person=person,
+        subject=item.subject[:SUBJECT_MOST].strip() or clocks.snippet(item.reply_text or item.text),
+        channel=run.channel,
+        kind=item.kind,
+        audience=item.audience,
+        contact=person.name,
+        received_at=arrival.sent_at,
+        at=waiting.fetched_at,
+        is_backlog=waiting.is_backlog,
+        category=SUSPECTED_SPAM if waiting.stream_id in run.junk else "",
+    )
+
+
+def _new_conversation(session: Session, arrival: _Arrival, case: Case, related_case_id: int | None) -> Conversation:
+    run, item = arrival.run, arrival.item
+    conversation = Conversation(
+        office_id=run.office_id,
+        case_id=case.id,
+        channel=run.channel,
+        account_id=run.account_id,
+        reply_account_id=run.account_id,
+        person_id=case.person_id,
+        audience=item.audience,
+        kind=item.kind,
+        subject=item.subject[:SUBJECT_MOST],
+        thread_id=item.thread_id,
+        context=_context(item),
+        last_at=arrival.sent_at,
+        related_case_id=related_case_id,
+    )
+    session.add(conversation)
+    session.flush()
+    return conversation
+
+
+def _context(item: Item) -> dict[str, Any]:
+    above = item.context
+    if above is None:
+        return {}
+    return {
+        "external_id": above.external_id,
+        "author": above.author,
+        "text": above.text,
+        "url": above.url,
+        "sent_at": above.sent_at.isoformat() if above.sent_at else None,
+    }
+
+
+def _message(arrival: _Arrival, conversation: Conversation) -> Message:
+    """The row of an inbound message, but for whose it is."""
+    run, waiting, item, shown = arrival.run, arrival.waiting, arrival.item, arrival.ready.shown
+    return Message(
+        office_id=run.office_id,
+        channel=run.channel,
+        account_id=run.account_id,
+        conversation_id=conversation.id,
+        case_id=conversation.case_id,
+        person_id=None,
+        identity_id=None,
+        direction=Direction.INBOUND,
+        kind=item.kind,
+        audience=item.audience,
+        platform_id=item.platform_id,
+        fingerprint=item.fingerprint,
+        author_name=item.author.name,
+        author_handle=item.author.handle,
+        recipients={"to": _people(item.to), "cc": _people(item.cc), "reply_to": _people(item.reply_to)},
+        subject=item.subject,
+        text=item.text,
+        reply_text=item.reply_text,
+        html=shown.html,
+        remote_hosts=list(shown.remote_hosts),
+        sent_at=arrival.sent_at,
+        arrived_at=waiting.arrived_at,
+        fetched_at=waiting.fetched_at,
+        url=item.url,
+        in_reply_to=item.in_reply_to,
+        reply_refs=list(item.references),
+        language=item.language,
+        is_auto=item.is_auto,
+        is_bounce=item.is_bounce,
+        is_backlog=waiting.is_backlog,
+    )
+
+
+def _people(actors: Sequence[Actor]) -> list[list[str]]:
+    """As replies keep them: name, external id, handle."""
+    return [[actor.name, actor.external_id, actor.handle] for actor in actors]
+
+
+def _write(session: Session, arrival: _Arrival, message: Message, case: Case) -> None:
+    """The message with its files and its words in the index; its sighting is taken."""
+    files = arrival.ready.files
+    session.add(message)
+    session.flush()
+    if files:
+        rows = [
+            {
+                "office_id": message.office_id,
+                "message_id": message.id,
+                "position": position,
+                "name": file.name,
+                "media_type": file.media_type,
+                "size": file.size,
+                "sha256": file.sha256,
+                "is_inline": file.is_inline,
+                "content_id": file.content_id,
+            }
+            for position, file in enumerate(files)
+        ]
+        session.execute(sa.insert(File), rows)
+        case.has_files = case.has_files or not all(file.is_inline for file in files)
+    index.add(session, message, case.reference, *(file.name for file in files))
+    _taken(session, arrival.waiting, message.id)

@@ -1,0 +1,104 @@
+"""Which conversation a message belongs to: known ids of known participants, and nothing else.
+
+An id alone proves nothing, as anybody who was sent a mail knows its Message-ID; a subject proves less. So a message
+joins a conversation when that knows one of its ids, in either order of arrival, and its author has taken part in it. A
+known id from a stranger begins a conversation of its own that says what it looks related to (domain.md section 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from app.messages.models import Conversation, Mention, Participant
+from connectors import Audience, Item
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a message goes: into ``conversation``, or into a new one, which may look related to a case."""
+
+    conversation: Conversation | None = None
+    related_case_id: int | None = None
+
+
+def known_by(item: Item) -> tuple[str, ...]:
+    """The ids by which other messages of its conversation may name ``item`` or be named by it, each once."""
+    thread = (f"thread:{item.thread_id}",) if item.thread_id else ()
+    ids = (item.platform_id, item.in_reply_to, *item.references, *thread)
+    return tuple(dict.fromkeys(one for one in ids if one))
+
+
+def place(
+    session: Session,
+    office_id: int,
+    channel: str,
+    ids: Iterable[str],
+    *,
+    audience: Audience,
+    identity_id: int,
+    person_id: int,
+) -> Place:
+    """Where a message of that author goes that is known by ``ids``. The newest fitting conversation wins.
+
+    What was said in private never joins a public conversation, nor the other way round.
+    """
+    wanted = list(ids)
+    if not wanted:
+        return Place()
+    found = session.execute(
+        sa.select(Conversation, Participant.identity_id.is_not(None))
+        .join(Mention, Mention.conversation_id == Conversation.id)
+        .outerjoin(
+            Participant,
+            sa.and_(Participant.conversation_id == Conversation.id, Participant.identity_id == identity_id),
+        )
+        .where(Mention.office_id == office_id, Mention.channel == channel, Mention.external_id.in_(wanted))
+        .order_by(Conversation.id.desc())
+    ).all()
+    for conversation, took_part in found:
+        is_known = took_part or conversation.person_id == person_id
+        if is_known and conversation.audience is audience:
+            return Place(conversation=conversation)
+    return Place(related_case_id=found[0][0].case_id if found else None)
+
+
+def knowing(
+    session: Session, office_id: int, channel: str, ids: Iterable[str], *, audience: Audience
+) -> Conversation | None:
+    """The newest conversation that knows one of these ids, whoever took part: for what we wrote ourselves."""
+    return session.scalar(
+        sa.select(Conversation)
+        .join(Mention, Mention.conversation_id == Conversation.id)
+        .where(
+            Mention.office_id == office_id,
+            Mention.channel == channel,
+            Mention.external_id.in_(list(ids)),
+            Conversation.audience == audience,
+        )
+        .order_by(Conversation.id.desc())
+        .limit(1)
+    )
+
+
+def remember(session: Session, conversation: Conversation, ids: Iterable[str], identity_id: int | None) -> None:
+    """Have ``conversation`` know these ids and, where one is given, this participant."""
+    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    mentions = [
+        {
+            "office_id": conversation.office_id,
+            "channel": conversation.channel,
+            "external_id": one,
+            "conversation_id": conversation.id,
+        }
+        for one in ids
+    ]
+    if mentions:
+        session.execute(insert(Mention).on_conflict_do_nothing(), mentions)
+    if identity_id is not None:
+        taking_part = {"conversation_id": conversation.id, "identity_id": identity_id}
+        session.execute(insert(Participant).on_conflict_do_nothing(), [taking_part])

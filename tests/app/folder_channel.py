@@ -1,0 +1,205 @@
+"""A channel whose platform is a folder: streams are folders in it, items are JSON files, in the order of their names.
+
+Small, but all of the interface: pages, a cursor, failures of every kind (a file ``trouble`` in the stream's folder
+names one), and a reader that raises what a hostile item makes a reader raise.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from connectors import (
+    Actor,
+    Attachment,
+    Audience,
+    AuthExpired,
+    Batch,
+    Budget,
+    Checked,
+    Connection,
+    Context,
+    Cursor,
+    Draft,
+    Field,
+    FieldKind,
+    Gap,
+    Host,
+    Item,
+    Kind,
+    Manifest,
+    Misconfigured,
+    PermissionMissing,
+    Prepared,
+    RateLimited,
+    Raw,
+    Receipt,
+    StreamSpec,
+    Transient,
+    Unknowable,
+    Unreadable,
+)
+
+RETRY_AT = datetime(2026, 4, 7, 11, 30, tzinfo=UTC)
+FAILURES: Mapping[str, Callable[[], Exception]] = {
+    "auth": lambda: AuthExpired("The folder does not know this password."),
+    "permission": lambda: PermissionMissing("The folder may not be read."),
+    "limit": lambda: RateLimited("The folder has been read too often.", RETRY_AT),
+    "transient": lambda: Transient("The folder is not there just now."),
+    "bug": lambda: ZeroDivisionError("ann@example.org"),
+}
+
+
+class Platform:
+    """The folder, as its users see it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.dials = 0
+        self.asked: list[str] = []
+        self.while_speaking: Callable[[], None] = lambda: None
+        for stream in ("inbox", "junk"):
+            (root / stream).mkdir(parents=True)
+
+    def post(self, name: str, *, stream: str = "inbox", **said: Any) -> None:
+        """Put an item there: ``post("0001", author="ann", text="…")``."""
+        said.setdefault("id", name)
+        said.setdefault("author", "ann@residents.example")
+        said.setdefault("text", "The bin was missed.")
+        (self.root / stream / f"{name}.json").write_text(json.dumps(said))
+
+    def put(self, name: str, content: bytes, *, stream: str = "inbox") -> None:
+        (self.root / stream / f"{name}.json").write_bytes(content)
+
+    def fail(self, kind: str, *, stream: str = "inbox") -> None:
+        (self.root / stream / "trouble").write_text(kind)
+
+    def mend(self, *, stream: str = "inbox") -> None:
+        (self.root / stream / "trouble").unlink()
+
+
+class FolderChannel:
+    """The channel."""
+
+    def __init__(self, platform: Platform, *, as_mail: bool = False, reader: int = 1) -> None:
+        self.platform = platform
+        self.as_mail = as_mail
+        self.manifest = Manifest(
+            slug="folder",
+            name="Folder",
+            icon="mail",
+            fields=(
+                Field(key="path", label="Folder"),
+                Field(key="password", label="Password", kind=FieldKind.SECRET),
+                Field(key="note", label="Note", required=False),
+            ),
+            reply_window=timedelta(days=1),
+            reader=reader,
+        )
+
+    def connect(self, options: Mapping[str, str], host: Host) -> Connection:  # noqa: ARG002 - the interface's
+        if options.get("password") == "":
+            raise Misconfigured("A password is needed.", "password")
+        self.platform.dials += 1
+        return _Line(self.platform, options)
+
+    def read(self, raw: Raw) -> Item:
+        said = json.loads(raw.read())
+        if said.get("unreadable"):
+            raise Unreadable("This item makes no sense.")
+        return _item(said, as_mail=self.as_mail)
+
+
+class _Line:
+    def __init__(self, platform: Platform, options: Mapping[str, str]) -> None:
+        self._platform, self._options = platform, options
+
+    def check(self) -> Checked:
+        self._platform.while_speaking()
+        if self._options["password"] != "open sesame":
+            raise AuthExpired("The folder does not know this password.")
+        return Checked(
+            identity=Actor(external_id="cllr@fernmoor.example", name="Cllr Quillfeather", handle="cllr"),
+            streams=(
+                StreamSpec(key="inbox", name="Inbox", interval=timedelta(minutes=5)),
+                StreamSpec(key="junk", name="Junk", interval=timedelta(minutes=10), junk=True),
+            ),
+            newest="Brown bin, from Hester",
+            warnings=("Nothing can be sent from a folder.",),
+        )
+
+    def fetch(self, stream: str, cursor: Cursor | None, budget: Budget) -> Batch:
+        self._platform.asked.append(stream)
+        self._platform.while_speaking()
+        folder = self._platform.root / stream
+        if (folder / "trouble").exists():
+            failure = FAILURES[(folder / "trouble").read_text()]
+            raise failure()
+        last = str(cursor["last"]) if cursor else ""
+        left = [path for path in sorted(folder.glob("*.json")) if path.stem > last]
+        page = left[: budget.items]
+        raws = tuple(_raw(path) for path in page)
+        gap = Gap(since=None, until=None, reason="The folder was cleared.") if (folder / "gap").exists() else None
+        return Batch(
+            raws=tuple(raw for raw in raws if _wanted(raw, cursor, budget)),
+            cursor={"last": page[-1].stem if page else last},
+            more=len(left) > len(page),
+            waiting=len(left) - len(page),
+            gap=gap,
+        )
+
+    def prepare(self, draft: Draft) -> Prepared:
+        return Prepared(platform_id=draft.key, payload=draft.text.encode())
+
+    def send(self, prepared: Prepared) -> Receipt:
+        return Receipt(platform_id=prepared.platform_id, accepted_at=RETRY_AT)
+
+    def probe(self, prepared: Prepared) -> Receipt | Unknowable | None:  # noqa: ARG002 - the interface's
+        return None
+
+    def close(self) -> None:
+        pass
+
+
+def _raw(path: Path) -> Raw:
+    content = path.read_bytes()
+    try:
+        arrived = json.loads(content).get("arrived")
+    except (ValueError, RecursionError):
+        arrived = None
+    return Raw(external_id=path.stem, content=content, arrived_at=datetime.fromisoformat(arrived) if arrived else None)
+
+
+def _wanted(raw: Raw, cursor: Cursor | None, budget: Budget) -> bool:
+    return not (cursor is None and budget.since and raw.arrived_at and raw.arrived_at < budget.since)
+
+
+def _item(said: Mapping[str, Any], *, as_mail: bool) -> Item:
+    text = said["text"]
+    return Item(
+        platform_id=said["id"],
+        fingerprint=hashlib.sha256(f"{said['author']} {text}".encode()).hexdigest() if as_mail else "",
+        kind=Kind.MAIL if as_mail else Kind.DIRECT_MESSAGE,
+        audience=Audience(said.get("audience", "direct")),
+        author=Actor(external_id=said["author"], name=said.get("name", ""), handle=said["author"]),
+        to=tuple(Actor(external_id=one, handle=one) for one in said.get("to", ())),
+        subject=said.get("subject", ""),
+        text=text,
+        reply_text=text,
+        html=said.get("html", ""),
+        sent_at=datetime.fromisoformat(said["sent"]) if "sent" in said else None,
+        in_reply_to=said.get("answers", ""),
+        references=tuple(said.get("references", ())),
+        thread_id=said.get("thread", ""),
+        context=Context(external_id="post", text="Our new bins") if said.get("context") else None,
+        attachments=tuple(
+            Attachment(name=name, media_type="application/x-claimed", content=content.encode())
+            for name, content in said.get("files", {}).items()
+        ),
+        is_auto=said.get("auto", False),
+        bounced=tuple(said.get("bounced", ())),
+    )
