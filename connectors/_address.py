@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Collection
 from typing import Final
 
-_CONNECT_SECONDS: Final = 15.0
+CONNECT_SECONDS: Final = 15.0
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: an IPv4 address stands in the last 32 bits
 
 
@@ -53,12 +53,12 @@ def addresses(host: str, port: int, allowed: Collection[str]) -> tuple[str, ...]
     return usable
 
 
-def dial(host: str, port: int, allowed: Collection[str], timeout: float = _CONNECT_SECONDS) -> socket.socket:
-    """A connected socket with ``timeout`` set; raises what :func:`addresses` raises, or OSError."""
+def dial(host: str, port: int, allowed: Collection[str]) -> socket.socket:
+    """A connected socket, its time limit set; raises what :func:`addresses` raises, or OSError."""
     failure: OSError = NotAllowed(host)
     for address in addresses(host, port, allowed):
         try:
-            return socket.create_connection((address, port), timeout)
+            return socket.create_connection((address, port), CONNECT_SECONDS)
         except OSError as error:
             failure = error
     raise failure

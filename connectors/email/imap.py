@@ -39,6 +39,7 @@ LARGE: Final = 8 * 1024 * 1024  # bytes; a larger mail is fetched alone, in piec
 PIECE: Final = 1024 * 1024
 _VERSION: Final = 1
 
+_PREFIX: Final = re.compile(r"^[\w ]{1,40} (?:failed|error): |^b['\"]")
 _CODE: Final = re.compile(r"\[([A-Z-]+)")
 # RFC 5530: what a response code means for whoever owns the account.
 _SERVER_TROUBLE: Final = frozenset(
@@ -250,7 +251,7 @@ class Imap:
         walk = self._walk
         if walk is None or not walk.goes_on_from(folder, place):
             self._walk = None
-            status = client.folder_status(folder, ("UIDVALIDITY", "UIDNEXT"))
+            status = _status(client, folder)
             known = (status.get(b"UIDVALIDITY"), status.get(b"UIDNEXT"))
             if place is not None and place.uidnext and known == (place.uidvalidity, place.uidnext):
                 return Batch(raws=(), cursor=place.cursor(), waiting=0)
@@ -396,6 +397,19 @@ def special(folders: Iterable[Folder], use: str) -> Folder | None:
     return next((folder for folder in usable if folder.is_a(use)), None) or next(named, None)
 
 
+def _status(client: _Client, folder: str) -> Mapping[bytes, int]:
+    """UIDVALIDITY and UIDNEXT of a folder; raises PermissionMissing where it is gone (not every server says so)."""
+    try:
+        found: Mapping[bytes, int] = client.folder_status(folder, ("UIDVALIDITY", "UIDNEXT"))
+    except imaplib.IMAP4.abort:
+        raise
+    except imaplib.IMAP4.error as error:
+        if _code(error) in _SERVER_TROUBLE or client.folder_exists(folder):
+            raise
+        raise PermissionMissing(f"There is no folder “{folder}” in this mailbox any more.") from error
+    return found
+
+
 def _begin(client: _Client, folder: str, place: Place | None, since: datetime | None) -> _Walk:
     """Open a folder and see what lies in it after ``place``; from its start where the server has numbered it anew."""
     opened = client.select_folder(folder, readonly=True)
@@ -490,5 +504,6 @@ def _text(error: BaseException) -> str:
 
 def _said(error: BaseException) -> str:
     """The server's own words, in brackets."""
-    words = "".join(c for c in " ".join(_text(error).split()) if c.isprintable()).rstrip(".")
+    words = _PREFIX.sub("", " ".join(_text(error).split()))
+    words = "".join(c for c in words if c.isprintable()).rstrip(".")
     return f" ({words[:200]})" if words else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Self
 
 from connectors import Field, FieldKind, Manifest, Misconfigured
@@ -183,7 +183,7 @@ class Server:
     port: int
     security: str
     user: str
-    password: str
+    password: str = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

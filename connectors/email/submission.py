@@ -16,6 +16,7 @@ from connectors.email.line import READ_SECONDS, in_words, no_starttls, open_line
 from connectors.email.settings import STARTTLS, Server
 
 _VERDICT_SECONDS: Final = 120.0  # some servers look for viruses before they answer the final dot
+_GOODBYE_SECONDS: Final = 5.0
 _ACCEPTED, _GO_AHEAD, _CONTINUE, _SIGNED_IN = 250, 354, 334, 235
 _FINAL: Final = 500  # from here on a reply code means: never (RFC 5321 section 4.2.1)
 _TOO_LARGE: Final = 552
@@ -80,14 +81,17 @@ def _verdict(smtp: smtplib.SMTP) -> tuple[int, bytes]:
 
 @contextmanager
 def _signed_in(server: Server, allowed: frozenset[str]) -> Iterator[smtplib.SMTP]:
-    """A signed-in, encrypted line; hung up at the end."""
-    with contextlib.ExitStack() as stack:
+    """A signed-in, encrypted line; hung up at the end, with a goodbye only where all went well."""
+    with _before_the_dot(server):
+        smtp = _Smtp(server, open_line(server, allowed))
+    try:
         with _before_the_dot(server):
-            smtp = _Smtp(server, open_line(server, allowed))
-            stack.callback(_hang_up, smtp)
             _greet(smtp, server)
             _sign_in(smtp, server)
         yield smtp
+        _say_goodbye(smtp)
+    finally:
+        smtp.close()
 
 
 def _greet(smtp: smtplib.SMTP, server: Server) -> None:
@@ -152,6 +156,8 @@ def _before_the_dot(server: Server) -> Iterator[None]:
     except ConnectorError:
         raise
     except smtplib.SMTPServerDisconnected as error:
+        if isinstance(error.__context__, OSError):
+            raise in_words(error.__context__, server) from error
         raise Transient(f"“{server.host}” hung up.") from error
     except smtplib.SMTPResponseException as error:
         said = error.smtp_error if isinstance(error.smtp_error, bytes) else str(error.smtp_error).encode()
@@ -162,10 +168,9 @@ def _before_the_dot(server: Server) -> Iterator[None]:
         raise in_words(error, server) from error
 
 
-def _hang_up(smtp: smtplib.SMTP) -> None:
-    """Say goodbye where the line still stands; what comes back does not matter any more."""
+def _say_goodbye(smtp: smtplib.SMTP) -> None:
+    """QUIT, as the server expects; what comes back does not matter any more."""
     with contextlib.suppress(OSError, smtplib.SMTPException):
         if smtp.sock is not None:
-            smtp.sock.settimeout(5)
-            smtp.quit()
-    smtp.close()
+            smtp.sock.settimeout(_GOODBYE_SECONDS)
+        smtp.quit()

@@ -70,11 +70,11 @@ def wait_for(port: int, process: subprocess.Popen[bytes], output: Path, seconds:
     raise RuntimeError(f"{process.args!r} did not start:\n{output.read_text(errors='replace')}")
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a server; by force when it does not listen."""
+def stop(process: subprocess.Popen[bytes], patience: float = 10) -> None:
+    """End a server; by force when it does not listen in time."""
     process.terminate()
     try:
-        process.wait(10)
+        process.wait(patience)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

@@ -20,7 +20,10 @@ class Fault:
 
     cut_after: int | None = None  # bytes from the server, then the line is cut
     stall_after: int | None = None  # bytes from the server, then nothing more comes
-    cut_after_sent: int | None = None  # bytes to the server, all of which arrive; its answer is lost and the line cut
+    cut_sending_after: int | None = None  # bytes to the server, then the line is cut
+    lose_answer_after: int | None = (
+        None  # bytes to the server; all arrive, but what it answers is lost and the line cut
+    )
     refuse: bool = False  # a new line is cut at once
 
 
@@ -89,7 +92,9 @@ class Line:
         while data := _received(client):
             fault = self._fault
             sent += len(data)
-            if fault.cut_after_sent is not None and sent >= fault.cut_after_sent:
+            if fault.cut_sending_after is not None and sent > fault.cut_sending_after:
+                break
+            if fault.lose_answer_after is not None and sent > fault.lose_answer_after:
                 deaf.set()
             if not _passed_on(server, data):
                 break

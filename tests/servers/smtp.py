@@ -54,7 +54,7 @@ class Smtp:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        account.stop(self._process)
+        account.stop(self._process, patience=0.5)  # Exim waits five seconds for lines that are still open
         account.remove(self.folder)
 
     def _start(self) -> None:

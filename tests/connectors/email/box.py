@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 
 from connectors import Actor, Audience, Draft, Host
 from connectors.email import connector
@@ -57,19 +59,17 @@ def mail(subject: str = "Brown bin", text: str = "It was missed again.\n", **hea
     return made.as_bytes()
 
 
-def draft(sender: str, to: str = "hester@larkrise.example", **other: object) -> Draft:
+def draft(sender: str, to: str = "hester@larkrise.example", /, **other: Any) -> Draft:
     """A reply to Hester."""
-    return Draft(
-        **{  # type: ignore[arg-type]
-            "key": "reply-1",
-            "audience": Audience.DIRECT,
-            "sender": Actor(external_id=sender, name="Cllr Tansy Quillfeather", handle=sender),
-            "to": (Actor(external_id=to, name="Hester Brindlecombe", handle=to),),
-            "subject": "Brown bin",
-            "text": "Dear Hester,\n\nI have asked the depot.\n",
-            "in_reply_to": "<bin-1@larkrise.example>",
-            "references": ("<bin-0@larkrise.example>",),
-            "written_at": NOW,
-            **other,
-        }
+    plain = Draft(
+        key="reply-1",
+        audience=Audience.DIRECT,
+        sender=Actor(external_id=sender, name="Cllr Tansy Quillfeather", handle=sender),
+        to=(Actor(external_id=to, name="Hester Brindlecombe", handle=to),),
+        subject="Brown bin",
+        text="Dear Hester,\n\nI have asked the depot.\n",
+        in_reply_to="<bin-1@larkrise.example>",
+        references=("<bin-0@larkrise.example>",),
+        written_at=NOW,
     )
+    return replace(plain, **other)
