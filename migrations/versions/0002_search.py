@@ -18,7 +18,7 @@ SQLITE = (
 )
 # The words themselves go out of line (toast_tuple_target), so that the rows that a search finds lie close together.
 POSTGRESQL = (
-    "CREATE TABLE search_words (message_id bigint PRIMARY KEY, words tsvector NOT NULL) WITH (toast_tuple_target = 128)",
+    "CREATE TABLE search_words (message_id bigint PRIMARY KEY, words tsvector NOT NULL) WITH (toast_tuple_target=128)",
     "CREATE INDEX ix_search_words_words ON search_words USING gin (words)",
 )
 
