@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+import pkgutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, cast, dataclass_transform
 
 import sqlalchemy as sa
@@ -15,6 +19,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import DeclarativeBase, MappedAsDataclass, Session, mapped_column
 
 _BUSY_SECONDS = 60  # reliability.md section 2: "database locked for a minute" is survived
+_MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
 _NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -125,6 +130,27 @@ class Database:
         """Close every idle connection."""
         self.engine.dispose()
         self.reader.dispose()
+
+
+def load_models() -> None:
+    """Import the rows of every domain, so that ``Base.metadata`` knows all tables."""
+    import app
+
+    for package in pkgutil.iter_modules(app.__path__, "app."):
+        if package.ispkg and importlib.util.find_spec(f"{package.name}.models"):
+            importlib.import_module(f"{package.name}.models")
+
+
+def migrate(database: Database) -> None:
+    """Make the tables what this version needs. Several processes may start at once: one does it, the others wait."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    with database.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
 
 
 def _prepare_sqlite(engine: sa.Engine, *, begin: str, query_only: bool) -> None:
