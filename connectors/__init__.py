@@ -293,7 +293,7 @@ class Manifest:
     cannot_see: tuple[str, ...] = ()
     cost: str = ""
     limit: Limit | None = None
-    reply_window: timedelta | None = None  # from the resident's last message
+    reply_window: timedelta | None = None  # to a direct message, from the resident's last one
     has_subject: bool = False
     reader: int = 1  # raise it when read() learns something: what waits in quarantine is then tried again
 

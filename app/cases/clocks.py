@@ -196,6 +196,9 @@ def _place(case: Case, owed: list[Obligation], windows: list[datetime], at: date
         return
     is_waiting = case.status is Status.WITH_CONSTITUENT
     pledged = min((one.due_at for one in owed), default=None)
+    answer = min((one.due_at for one in owed if one.kind is ObligationKind.REPLY), default=None)
+    if case.external_at is not None and answer is not None and case.external_at <= answer:
+        pledged = answer  # it outranks the pledge to answer, whatever of acknowledging is owed sooner (rule 10)
     leading = dates.leading(
         at,
         pledge_at=case.waiting_until if is_waiting and case.waiting_until else pledged,

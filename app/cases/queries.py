@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.cases.models import Case, Decision
+from app.cases.models import Case, Decision, Obligation, ObligationKind, ObligationState
 from app.errors import Missing
 from app.staff.models import Membership, Role, Staff
 
@@ -71,3 +71,14 @@ def colleagues(session: Session, office_id: int) -> list[Colleague]:
         .order_by(Staff.name, Staff.id)
     )
     return [Colleague(*row) for row in session.execute(query)]
+
+
+def parted(session: Session, cases: Collection[Case]) -> tuple[list[Case], list[Case]]:
+    """``cases`` in two: those on which nothing is owed, and those that are still to be answered."""
+    query = sa.select(Obligation.case_id).where(
+        Obligation.case_id.in_([one.id for one in cases]),
+        Obligation.kind == ObligationKind.REPLY,
+        Obligation.state == ObligationState.OPEN,
+    )
+    owing = set(session.scalars(query))
+    return [one for one in cases if one.id not in owing], [one for one in cases if one.id in owing]

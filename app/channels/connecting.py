@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.channels.models import Account
 from app.deployment import Deployment
 from app.errors import Missing
-from connectors import Actor, Connection
+from connectors import Actor, Connection, Connector
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +35,20 @@ class Line:
             yield connection
 
 
+def connector(deployment: Deployment, channel: str) -> Connector:
+    """The channel of that name; raises Missing when it is not installed here."""
+    if channel not in deployment.connectors:
+        raise Missing("The channel %(channel)s is not installed here.", channel=channel)
+    return deployment.connectors[channel]
+
+
 def line(session: Session, deployment: Deployment, account_id: int) -> Line:
     """The line of an account.
 
     Raises Missing when its channel is not installed, Problem when its secret cannot be opened.
     """
     account = session.get_one(Account, account_id)
-    if account.channel not in deployment.connectors:
-        raise Missing("The channel %(channel)s is not installed here.", channel=account.channel)
+    connector(deployment, account.channel)
     secrets = deployment.sealer.open(account.sealed) if account.sealed else {}
     own = account.own_ids[0] if account.own_ids else ""
     return Line(

@@ -24,7 +24,7 @@ from app.office.queries import Rules
 from app.people.actions import identify
 from app.people.models import Person
 from app.replies.models import Reply, Sending
-from connectors import Actor, Connector, Item, Kind
+from connectors import Actor, Audience, Connector, Item, Kind
 
 SUSPECTED_SPAM: Final = "suspected_spam"  # the category of what came into a junk folder: it stays in sight
 SUBJECT_MOST: Final = 300
@@ -176,7 +176,7 @@ def _received(session: Session, arrival: _Arrival) -> None:
     message = _message(arrival, conversation)
     message.person_id, message.identity_id = person.id, identity.id
     window = run.connector.manifest.reply_window
-    if window is not None:
+    if window is not None and conversation.audience is Audience.DIRECT:
         conversation.window_ends_at = arrival.sent_at + window
     _write(session, arrival, message, case)
     threading.remember(session, conversation, ids, identity.id)

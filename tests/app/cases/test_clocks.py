@@ -310,12 +310,12 @@ def test_an_emergency_leads_whatever_else_is_owed(desk: Desk) -> None:
     assert (desk.case.rank, desk.case.due_at) == (EMERGENCY, THURSDAY + timedelta(minutes=60))
 
 
-def test_an_external_deadline_outranks_the_pledge_only_when_it_comes_first(desk: Desk) -> None:
+def test_an_external_deadline_outranks_the_pledge_only_when_it_comes_before_the_answer(desk: Desk) -> None:
     desk.arrives(THURSDAY)
-    appeal = datetime(2026, 4, 10, 11, tzinfo=UTC)
+    appeal, hearing = datetime(2026, 4, 10, 11, tzinfo=UTC), datetime(2026, 5, 6, 9, tzinfo=UTC)
 
-    actions.set_external_deadline(desk.session, desk.case, deadline_at=appeal, what="Appeal", by=desk.staff_id)
+    actions.set_external_deadline(desk.session, desk.case, deadline_at=hearing, what="Hearing", by=desk.staff_id)
     assert (desk.case.rank, desk.case.due_at) == (NORMAL, ACKNOWLEDGE_BY)
-    desk.sends(THURSDAY + timedelta(hours=1), Purpose.ACKNOWLEDGEMENT)
+    actions.set_external_deadline(desk.session, desk.case, deadline_at=appeal, what="Appeal", by=desk.staff_id)
 
     assert (desk.case.rank, desk.case.due_at, desk.case.due_kind) == (EXTERNAL, appeal, DueKind.EXTERNAL)

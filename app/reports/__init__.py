@@ -1,0 +1,1 @@
+"""What an office takes away or looks back on."""
