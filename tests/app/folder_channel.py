@@ -65,7 +65,7 @@ class Platform:
         for stream in ("inbox", "junk"):
             (root / stream).mkdir(parents=True)
 
-    def post(self, name: str, *, stream: str = "inbox", **said: Any) -> None:
+    def post(self, name: str, /, *, stream: str = "inbox", **said: Any) -> None:
         """Put an item there: ``post("0001", author="ann", text="…")``."""
         said.setdefault("id", name)
         said.setdefault("author", "ann@residents.example")
@@ -88,6 +88,7 @@ class FolderChannel:
     def __init__(self, platform: Platform, *, as_mail: bool = False, reader: int = 1) -> None:
         self.platform = platform
         self.as_mail = as_mail
+        self.refuses_unreadable = True
         self.manifest = Manifest(
             slug="folder",
             name="Folder",
@@ -109,7 +110,7 @@ class FolderChannel:
 
     def read(self, raw: Raw) -> Item:
         said = json.loads(raw.read())
-        if said.get("unreadable"):
+        if said.get("unreadable") and self.refuses_unreadable:
             raise Unreadable("This item makes no sense.")
         return _item(said, as_mail=self.as_mail)
 
@@ -182,7 +183,7 @@ def _item(said: Mapping[str, Any], *, as_mail: bool) -> Item:
     text = said["text"]
     return Item(
         platform_id=said["id"],
-        fingerprint=hashlib.sha256(f"{said['author']} {text}".encode()).hexdigest() if as_mail else "",
+        fingerprint=hashlib.sha256(f"{said['author']} {text}".encode("utf-8", "surrogatepass")).hexdigest() if as_mail else "",
         kind=Kind.MAIL if as_mail else Kind.DIRECT_MESSAGE,
         audience=Audience(said.get("audience", "direct")),
         author=Actor(external_id=said["author"], name=said.get("name", ""), handle=said["author"]),
