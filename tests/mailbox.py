@@ -36,7 +36,7 @@ _CARELESS_ID = "<contact-form@village.example>"
 # What people write in eight character sets, all of which they can write it in.
 _WORDS = {
     "us-ascii": "The brown bin on Larkrise Close was missed again and nobody at the depot picks up the phone.",
-    "utf-8": "Mae'r golau stryd ar Heol y Bont wedi diffodd ers pythefnos \U0001f4a1 a wnewch chi helpu, os gwelwch yn dda?",
+    "utf-8": "Mae'r golau stryd ar Heol y Bont wedi diffodd ers pythefnos \U0001f4a1 a wnewch chi helpu?",
     "iso-8859-1": "The café on Weir Road has put its tables across the pavement; my naïve letter got no answer.",
     "windows-1252": "It’s the “temporary” fence – three years now… and the lease costs €400.",
     "iso-8859-14": "Mae'r tŷ yn llaith ac mae'r ŵyn ar y ffordd; ble mae'r cyngor, os gwelwch yn dda?",
