@@ -23,6 +23,7 @@ const LOOK_AT_MOST = 120;
 const KEYS_BELONG_TOGETHER = 1_500;
 const FRESH_FOR = 20_000;
 const SEEN_AS_SLOW = 400;
+const COUNTED = /^\(\d+\) /; // before a title: "(10) Needs a reply"
 
 const root = document.documentElement;
 const one = (selector, within = document) => within.querySelector(selector);
@@ -186,7 +187,7 @@ async function open(href, push = true) {
   }
   shown = place(fresh.url);
   if (push) history.pushState(null, "", fresh.url);
-  document.title = fresh.document.title;
+  document.title = (document.title.match(COUNTED)?.[0] ?? "") + fresh.document.title;
   if (fresh.document.body.dataset.live) document.body.dataset.live = fresh.document.body.dataset.live;
   ready(document);
   for (const name of ["main", "side"]) one(`[data-part="${name}"]`)?.scrollTo(0, 0);
@@ -207,12 +208,19 @@ function mark(list, other, url) {
   const next = link(list, url);
   if (!next) return false;
   const before = one(".row-link[aria-current]", list);
-  for (const old of [before, next]) {
-    const row = old && link(other, old.href)?.closest(".row");
-    if (!row) continue;
-    const tick = one(".tick input", old.closest(".row"));
-    if (tick?.checked) one(".tick input", row).checked = true;
-    old.closest(".row").replaceWith(document.adoptNode(row));
+  for (const old of new Set([before, next])) {
+    if (!old) continue;
+    const stale = old.closest(".row");
+    const row = link(other, old.href)?.closest(".row");
+    if (row) {
+      const tick = one(".tick input", row);
+      if (tick) tick.checked = Boolean(one(".tick input", stale)?.checked);
+      stale.replaceWith(document.adoptNode(row));
+    } else {
+      stale.classList.toggle("open", old === next);
+      if (old === next) old.setAttribute("aria-current", "true");
+      else old.removeAttribute("aria-current");
+    }
   }
   one(".row.open", list)?.scrollIntoView({ block: "nearest" });
   return true;
@@ -464,7 +472,7 @@ function tell(told) {
   for (const [key, number] of Object.entries(told.counts ?? {})) {
     for (const place of all(`[data-count="${CSS.escape(key)}"]`)) place.textContent = number || "";
   }
-  if ("title" in told) document.title = (told.title ? `(${told.title}) ` : "") + document.title.replace(/^\(\d+\) /, "");
+  if ("title" in told) document.title = (told.title ? `(${told.title}) ` : "") + document.title.replace(COUNTED, "");
   if (told.checked) for (const place of all("[data-checked]")) place.textContent = told.checked;
   for (const news of all("[data-new]")) {
     const words = told.new?.words ?? "";
