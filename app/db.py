@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any, cast, dataclass_transform
 
 import sqlalchemy as sa
@@ -158,7 +159,7 @@ def _prepare_sqlite(engine: sa.Engine, *, begin: str, query_only: bool) -> None:
     def _connect(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # the driver's own BEGIN comes too late: at the first write
         cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode = WAL")
+        _use_wal(cursor)
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.execute("PRAGMA synchronous = FULL")  # what intake and the outbox have said is kept is kept
         cursor.execute("PRAGMA cache_size = -32000")
@@ -169,3 +170,20 @@ def _prepare_sqlite(engine: sa.Engine, *, begin: str, query_only: bool) -> None:
     @event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
         connection.exec_driver_sql(begin)
+
+
+def _use_wal(cursor: sqlite3.Cursor) -> None:
+    """Have readers and the writer go on side by side. Only a file's very first connection changes anything.
+
+    That change is the one thing for which SQLite does not wait when another connection is busy: so we do.
+    """
+    deadline = monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if monotonic() > deadline:
+                raise
+            sleep(0.05)
+        else:
+            return

@@ -26,7 +26,6 @@ class AuditLine(Base):
             "ix_audit_line_unsealed",
             "office_id",
             "id",
-            unique=True,
             sqlite_where=sa.text("seal = ''"),
             postgresql_where=sa.text("seal = ''"),
         ),

@@ -120,6 +120,10 @@ class EmbeddedEngine:
             if thread.is_alive():
                 thread.join()
 
+    def is_working(self) -> bool:
+        """Whether it still looks for work."""
+        return all(thread.is_alive() for thread in self._threads)
+
     def tend(self) -> None:
         """Renew the leases of what runs here, and put back what a worker that died was running."""
         is_running = Job.owner.is_not(None)

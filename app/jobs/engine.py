@@ -22,6 +22,9 @@ class Engine(Protocol):
     def stop(self) -> None:
         """Claim nothing more; comes back when what runs has ended."""
 
+    def is_working(self) -> bool:
+        """Whether it still looks for work."""
+
     def tend(self) -> None:
         """Take over what dead workers ran, keep what lives here; to be called several times within a lease."""
 

@@ -18,6 +18,7 @@ class Kind(StrEnum):
     SEND_NOTICE = "send_notice"
     MAIL_LINK = "mail_link"  # an invitation or a reset
     WATCH_HEALTH = "watch_health"
+    KEEP_GOING = "keep_going"  # what should be waiting waits
     SEAL_AUDIT = "seal_audit"
     SWEEP_STORE = "sweep_store"
     APPLY_RETENTION = "apply_retention"

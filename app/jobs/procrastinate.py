@@ -2,7 +2,7 @@
 
 Procrastinate queues, locks, wakes by NOTIFY and notices workers that died.
 
-What is ours, and why (docs/decisions/0011-jobs.md):
+What is ours, and why (docs/decisions/0002-work-that-is-due.md):
 
 * ``put`` is one INSERT … ON CONFLICT on Procrastinate's own index, in the caller's transaction: a clash of its queueing
   lock would abort that transaction, and keeping the earlier time needs the row anyway.
@@ -28,7 +28,7 @@ from sqlalchemy.orm import Session
 from app.clock import now
 from app.deployment import Deployment
 from app.jobs.kinds import Kind
-from app.jobs.running import STOPPED, Handler, Outcome, Patience, run, settle
+from app.jobs.running import STOPPED, Handler, Outcome, Patience, describe, run, settle
 
 if TYPE_CHECKING:
     from procrastinate import App, JobContext
@@ -116,6 +116,10 @@ class ProcrastinateEngine:
         if self._thread.is_alive():
             self._thread.join()
 
+    def is_working(self) -> bool:
+        """Whether it still looks for work."""
+        return self._thread.is_alive()
+
     def tend(self) -> None:
         """Put back what a worker that died was running, and what this one is said to run but does not."""
         lease = self._lease.total_seconds()
@@ -154,13 +158,13 @@ class ProcrastinateEngine:
         while not self._stop.is_set():
             try:
                 await self._work()
-            except _away() as error:
-                if not is_away:
-                    _log.error("database away", trouble=type(error).__name__)  # said once, until it is back
-                is_away = True
-                await asyncio.sleep(LOOK_AGAIN)
-            else:
                 is_away = False
+            except Exception as error:  # noqa: BLE001 - the outer loop of the worker: it goes on once the database is back
+                if not is_away:
+                    _log.error("database away", trouble=describe(error))  # said once, until it is back
+                is_away = True
+            if not self._stop.is_set():
+                await asyncio.sleep(LOOK_AGAIN)
 
     async def _work(self) -> None:
         from procrastinate.jobs import DeleteJobCondition
@@ -222,12 +226,3 @@ class ProcrastinateEngine:
         again_at = settle(session, kind, key, outcome, self._patience)
         if again_at is not None:
             put(session, kind, key, again_at)
-
-
-def _away() -> tuple[type[Exception], ...]:
-    """What Procrastinate raises when PostgreSQL is not there."""
-    import psycopg
-    import psycopg_pool
-    from procrastinate.exceptions import ConnectorException
-
-    return (ConnectorException, psycopg.Error, psycopg_pool.PoolTimeout, OSError)

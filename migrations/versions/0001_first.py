@@ -55,7 +55,7 @@ def upgrade() -> None:
         "ix_audit_line_unsealed",
         "audit_line",
         ["office_id", "id"],
-        unique=True,
+        unique=False,
         sqlite_where=sa.text("seal = ''"),
         postgresql_where=sa.text("seal = ''"),
     )
@@ -482,6 +482,26 @@ def upgrade() -> None:
         ),
     )
     op.create_index("ix_identity_person_id", "identity", ["person_id"], unique=False)
+    op.create_table(
+        "notice",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("staff_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("link_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("about", sa.String(), nullable=False),
+        sa.Column("facts", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("state", sa.String(length=24), nullable=False),
+        sa.Column("attempts", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("trouble", sa.String(), nullable=False),
+        sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["link_id"], ["link.id"], name=op.f("fk_notice_link_id")),
+        sa.ForeignKeyConstraint(["staff_id"], ["staff.id"], name=op.f("fk_notice_staff_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_notice")),
+        sa.UniqueConstraint("link_id", name=op.f("uq_notice_link_id")),
+    )
+    op.create_index("ix_notice_about", "notice", ["about"], unique=False)
+    op.create_index("ix_notice_staff_id_made_at", "notice", ["staff_id", "made_at"], unique=False)
     op.create_table(
         "stream",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
