@@ -8,11 +8,14 @@ from pathlib import Path
 
 from app.clock import now
 from app.db import Database
+from app.errors import Problem
 from app.lines import Lines
 from app.secrets import Keys, Sealer, keys
 from app.settings import Settings
 from app.store import Store, open_store
 from connectors import Connector, Host, all_connectors
+
+DEMONSTRATION = "demonstration"  # a file of this name marks the data folder of a demonstration
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +44,12 @@ class Deployment:
 def deploy(settings: Settings) -> Deployment:
     """Open everything ``settings`` name. The data folder and the keys are made when they are not there yet.
 
-    The database's tables are not.
+    The database's tables are not. Raises Problem when a demonstration would meet the data of a real office, or a real
+    office that of a demonstration.
     """
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if settings.demonstration != (settings.data / DEMONSTRATION).exists():
+        raise Problem("A demonstration and a real office never share a data folder (%(folder)s).", folder=settings.data)
     made = keys(settings.data / "keys")
     database = Database(settings.url, pool_size=settings.threads + settings.workers + 2)
     return Deployment(

@@ -38,7 +38,6 @@ class Settings(BaseSettings):
     allow_hosts: Annotated[frozenset[str], NoDecode] = Field(
         frozenset(), description="Private hosts (host or host:port, comma-separated) that connectors may reach"
     )
-    ca_file: Path | None = Field(None, description="Further certificate authorities that connectors trust (PEM)")
     mail_host: str = Field("", description="SMTP server for mail to staff; empty: links are shown to copy instead")
     mail_port: int = Field(587, ge=1, le=65535, description="Its port")
     mail_security: Literal["starttls", "tls", "none"] = Field("starttls", description="How the line to it is protected")

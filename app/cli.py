@@ -1,0 +1,503 @@
+"""``python -m app …``: the commands that scripts and support staff rely on.
+
+Names and output are stable. The exit status is 0 only when all went well; what went wrong is one sentence on standard
+error. What lists something takes ``--json``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NoReturn
+from zoneinfo import ZoneInfo
+
+import click
+from pydantic import ValidationError
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from app import jobs
+from app.clock import now
+from app.db import migrate as migrate_database
+from app.deployment import Deployment, deploy
+from app.errors import Invalid, Missing, Problem
+from app.settings import Settings
+from connectors import ConnectorError
+
+_LONDON = ZoneInfo("Europe/London")
+_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+
+
+def main() -> None:
+    """Run a command; turn what a person can act on into one sentence."""
+    try:
+        commands(prog_name="python -m app", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except (Problem, ConnectorError) as problem:
+        _fail(str(problem))
+    except ValidationError as error:
+        first = error.errors()[0]
+        _fail(f"The setting POSTBAG_{str(first['loc'][0]).upper()} will not do: {first['msg']}")
+    except OperationalError as error:
+        _fail(f"The database cannot be used: {error.orig}")
+
+
+def _fail(sentence: str) -> NoReturn:
+    click.echo(sentence, err=True)
+    sys.exit(1)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def commands() -> None:
+    """Postbag: one inbox for a councillor's office. Settings come from POSTBAG_… (see docs/operate.md)."""
+
+
+def _open(*, migrated: bool = True) -> Deployment:
+    """What the settings name, with its tables made ready."""
+    deployment = deploy(Settings())
+    if migrated:
+        migrate_database(deployment.database)
+    return deployment
+
+
+# ── Running it ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@commands.command()
+@click.option("--host", help="Address to listen on.")
+@click.option("--port", type=int, help="Port to listen on.")
+def serve(host: str | None, port: int | None) -> None:
+    """Run the office: pages and background work in one process."""
+    from app.serving import serve as serve_office
+
+    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    serve_office(Settings(**given))  # type: ignore[arg-type]
+
+
+@commands.command()
+def work() -> None:
+    """Do background work only: for further machines beside one PostgreSQL."""
+    from app.serving import work as work_only
+
+    work_only(Settings())
+
+
+@commands.command()
+@click.option("--port", type=int, default=8010, show_default=True, help="Port to listen on.")
+def demo(port: int) -> None:
+    """Run the demonstration: the borough of Fernmoor, in a folder of its own that is gone afterwards."""
+    from app.demonstration.showing import show
+
+    show(port)
+
+
+@commands.command()
+def migrate() -> None:
+    """Make the database's tables what this version needs."""
+    _open()
+
+
+# ── Offices and people ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@commands.group()
+def office() -> None:
+    """Councillors' offices."""
+
+
+@office.command("add")
+@click.argument("name")
+@click.option("--place", default="", help="Ward and council.")
+@click.option("--prefix", required=True, help="Two to four capital letters for references: MA in MA-26-0147.")
+@click.option(
+    "--nation",
+    type=click.Choice(["england_and_wales", "scotland", "northern_ireland"]),
+    default="england_and_wales",
+    show_default=True,
+    help="Whose bank holidays count.",
+)
+def office_add(name: str, place: str, prefix: str, nation: str) -> None:
+    """Add an office and print its number."""
+    from app.deadlines.holidays import Nation
+    from app.office.actions import create_office, finish_set_up
+
+    with _open().database.transaction() as session:
+        made = create_office(session, name=name, place=place, prefix=prefix, nation=Nation(nation), by=None, at=now())
+        finish_set_up(session, made, by=None, at=now())
+        click.echo(made.id)
+
+
+@office.command("list")
+@_JSON
+def office_list(*, as_json: bool) -> None:
+    """List the offices."""
+    from app.office.queries import offices
+
+    with _open().database.reading() as session:
+        facts = ("id", "name", "place", "prefix", "nation")
+        _list([{fact: getattr(one, fact) for fact in facts} for one in offices(session)], as_json=as_json)
+
+
+@commands.group()
+def user() -> None:
+    """People who sign in."""
+
+
+@user.command("add")
+@click.argument("email")
+@click.option("--name", required=True, help="As colleagues see it.")
+@click.option("--administrator", is_flag=True, help="May set up offices, people and accounts; sees no casework.")
+@click.option("--office", "office_id", type=int, help="Number of the office they belong to.")
+@click.option(
+    "--role",
+    type=click.Choice(["councillor", "caseworker", "viewer"]),
+    default="caseworker",
+    show_default=True,
+    help="What they are there.",
+)
+@click.option("--password-stdin", is_flag=True, help="Read their password from standard input (one line).")
+def user_add(
+    email: str, name: str, role: str, *, administrator: bool, office_id: int | None, password_stdin: bool
+) -> None:
+    """Add somebody; without a password, print the link by which they choose one."""
+    from app.staff import joining
+
+    password = sys.stdin.readline().rstrip("\n") if password_stdin else None
+    deployment = _open()
+    with deployment.database.transaction() as session:
+        number_or_link = joining.add(
+            session,
+            deployment,
+            email=email,
+            name=name,
+            password=password,
+            is_administrator=administrator,
+            office_id=office_id,
+            role=role,
+            at=now(),
+        )
+    click.echo(number_or_link)
+
+
+@user.command("list")
+@_JSON
+def user_list(*, as_json: bool) -> None:
+    """List who signs in, and where they belong."""
+    from app.staff.queries import everybody
+
+    with _open().database.reading() as session:
+        _list([asdict(known) for known in everybody(session)], as_json=as_json)
+
+
+# ── Accounts ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@commands.group()
+def account() -> None:
+    """Connected accounts."""
+
+
+@account.command("add")
+@click.argument("channel")
+@click.option("--office", "office_id", type=int, required=True, help="Number of the office.")
+@click.option("--since", default="14d", show_default=True, help="How far back to fetch: 14d, a date, or all.")
+@click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="A setting of the channel.")
+@click.option(
+    "--secret", "secrets", multiple=True, metavar="KEY=-", help="A secret, read from standard input, a line each."
+)
+@click.option(
+    "--capacity",
+    type=click.Choice(["council", "councillor", "party", "private"]),
+    default="councillor",
+    show_default=True,
+    help="In which role this account speaks.",
+)
+def account_add(
+    *, channel: str, office_id: int, since: str, options: Sequence[str], secrets: Sequence[str], capacity: str
+) -> None:
+    """Try an account and connect it; print its number."""
+    from app.channels import actions
+    from app.channels.connecting import connector as find_connector
+    from app.channels.models import Account, Capacity
+    from app.channels.trying import try_account
+    from app.office.queries import office as office_of
+
+    deployment = _open()
+    manifest = find_connector(deployment, channel).manifest
+    given = {**_pairs(options), **{key: _secret(key, value) for key, value in _pairs(secrets).items()}}
+    unknown = given.keys() - {field.key for field in manifest.fields}
+    if unknown:
+        raise Invalid("%(channel)s has no setting %(key)s.", channel=manifest.name, key=min(unknown))
+    with deployment.database.transaction() as session:
+        made = actions.add_account(
+            session,
+            deployment.sealer,
+            manifest,
+            office_id=office_of(session, office_id).id,
+            options=given,
+            since=_since(since),
+            capacity=Capacity(capacity),
+            by=None,
+            at=now(),
+        ).id
+    try_account(deployment, made)
+    with deployment.database.transaction() as session:
+        tried = session.get_one(Account, made)
+        refused = str(tried.check_result.get("error", ""))
+        if refused:
+            actions.remove(session, tried, by=None)
+        else:
+            actions.activate(session, tried, by=None, at=now())
+    if refused:
+        raise Problem(refused.replace("%", "%%"))
+    click.echo(made)
+
+
+@account.command("list")
+@click.option("--office", "office_id", type=int, help="Only of this office.")
+@_JSON
+def account_list(office_id: int | None, *, as_json: bool) -> None:
+    """List the streams of every account, with their health."""
+    from app.channels.queries import streams
+    from app.office.queries import offices
+
+    with _open().database.reading() as session:
+        wanted = [one.id for one in offices(session) if office_id in {None, one.id}]
+        _list([asdict(one) for one in streams(session, wanted, now())], as_json=as_json)
+
+
+@account.command("check")
+@click.argument("account_id", type=int)
+def account_check(account_id: int) -> None:
+    """Try an account now; exit 1 with what is wrong."""
+    from app.channels.connecting import line
+
+    deployment = _open()
+    with deployment.database.reading() as session:
+        its_line = line(session, deployment, account_id)
+    with its_line.use(deployment) as connection:
+        checked = connection.check()
+    for sentence in (*checked.missing, *checked.warnings):
+        click.echo(sentence, err=True)
+    click.echo(f"{checked.identity.handle}: {', '.join(stream.name for stream in checked.streams)}. {checked.newest}")
+    if checked.missing:
+        sys.exit(1)
+
+
+@account.command("remove")
+@click.argument("account_id", type=int)
+def account_remove(account_id: int) -> None:
+    """Stop fetching and sending with an account, and forget its password. What it brought stays."""
+    from app.channels import actions
+    from app.channels.models import Account
+
+    with _open().database.transaction() as session:
+        found = session.get(Account, account_id)
+        if found is None:
+            raise Missing("There is no account %(account)s.", account=account_id)
+        actions.remove(session, found, by=None)
+
+
+@commands.command()
+@click.option("--account", "account_id", type=int, help="Only this account.")
+def poll(account_id: int | None) -> None:
+    """Fetch all that is there now and take it in, in the foreground; print the counts."""
+    from app.intake.fetching import fetch_now
+
+    done = fetch_now(_open(), account_id, show=_progress() if sys.stderr.isatty() else None)
+    fates = ", ".join(f"{count} {fate.value}" for fate, count in sorted(done.fates.items()))
+    click.echo(f"{done.new} fetched" + (f": {fates}" if fates else ""))
+    for sentence in done.troubles:
+        click.echo(sentence, err=True)
+    if done.troubles:
+        sys.exit(1)
+
+
+# ── Messages ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@commands.group()
+def message() -> None:
+    """What was said."""
+
+
+@message.command("parse")
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def message_parse(files: Sequence[Path]) -> None:
+    """Read mail files as the office would; one JSON object a line. Exit 1 when one could not be read."""
+    from app.messages.parsing import facts
+
+    failed = False
+    for path in files:
+        try:
+            click.echo(json.dumps(facts(path.read_bytes()), ensure_ascii=False))
+        except ConnectorError as error:
+            failed = True
+            click.echo(f"{path}: {error}", err=True)
+    if failed:
+        sys.exit(1)
+
+
+@message.command("raw")
+@click.argument("message_id", type=int)
+def message_raw(message_id: int) -> None:
+    """Print a message as the platform showed it, byte for byte."""
+    from app.messages.queries import original
+
+    deployment = _open()
+    with deployment.database.reading() as session:
+        office_id, sha256 = original(session, message_id)
+    sys.stdout.buffer.write(deployment.store.read(office_id, sha256))
+
+
+@commands.group()
+def quarantine() -> None:
+    """What could not be read."""
+
+
+@quarantine.command("list")
+@_JSON
+def quarantine_list(*, as_json: bool) -> None:
+    """List what waits there."""
+    from app.intake.quarantine import quarantined
+    from app.office.queries import offices
+
+    with _open().database.reading() as session:
+        everywhere = [one.id for one in offices(session)]
+        _list([asdict(one) for one in quarantined(session, everywhere)], as_json=as_json)
+
+
+@quarantine.command("retry")
+@click.argument("sighting_ids", nargs=-1, type=int)
+def quarantine_retry(sighting_ids: Sequence[int]) -> None:
+    """Read them again now (all of them, or those named); exit 1 while any stays."""
+    from app.intake.fetching import retry_now
+
+    left = retry_now(_open(), list(sighting_ids) or None)
+    click.echo(f"{left} left in quarantine")
+    if left:
+        sys.exit(1)
+
+
+# ── Looking after it ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@commands.command()
+@click.option("--office", "office_id", type=int, required=True, help="Number of the office.")
+@click.option(
+    "--files",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write original messages and attachments there too.",
+)
+def export(office_id: int, folder: Path | None) -> None:
+    """Everything held for an office, as JSON lines on standard output."""
+    from app.reports import export as exporting
+
+    deployment = _open()
+    with deployment.database.reading() as session:
+        for row in exporting.rows(session, office_id):
+            click.echo(json.dumps(row, ensure_ascii=False))
+        if folder is not None:
+            count = sum(1 for _ in exporting.files(session, deployment.store, office_id, folder))
+            click.echo(f"{count} files written to {folder}", err=True)
+
+
+@commands.command()
+@_JSON
+def health(*, as_json: bool) -> None:
+    """Say whether everything runs; exit 1 when something is late, failing, parked or not running."""
+    with _open(migrated=False).database.reading() as session:
+        found = [
+            *_fetching_troubles(session),
+            *(f"Parked: {one.kind} {one.key}: {one.trouble}" for one in jobs.parked(session)),
+        ]
+    if as_json:
+        click.echo(json.dumps({"healthy": not found, "troubles": found}))
+    else:
+        for sentence in found or ["All is well."]:
+            click.echo(sentence, err=bool(found))
+    if found:
+        sys.exit(1)
+
+
+def _fetching_troubles(session: Session) -> Iterator[str]:
+    """What is wrong with the worker and the streams, a sentence each."""
+    from app.channels.queries import alarm
+    from app.office.queries import offices
+
+    heard = alarm(session, [one.id for one in offices(session)], now())
+    if heard.is_worker_gone:
+        since = heard.worker_seen_at
+        yield (
+            f"Nothing is being fetched or sent: no worker has run since {since:%a %d %b, %H:%M} UTC."
+            if since
+            else ("Nothing is being fetched or sent: no worker has run yet.")
+        )
+    for one in heard.streams:
+        yield f"{one.account}, {one.stream}: {one.health.value} since {one.since}. {one.trouble}".strip()
+
+
+# ── Reading what was typed ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _pairs(given: Iterable[str]) -> dict[str, str]:
+    """``KEY=VALUE`` as a mapping."""
+    pairs: dict[str, str] = {}
+    for one in given:
+        key, equals, value = one.partition("=")
+        if not equals or not key:
+            raise Invalid("Write %(given)s as KEY=VALUE.", given=one)
+        pairs[key] = value
+    return pairs
+
+
+def _secret(key: str, value: str) -> str:
+    """A secret, from standard input: on the command line everybody on the machine could read it."""
+    if value != "-":
+        raise Invalid("Give secrets on standard input: --secret %(key)s=-", key=key)
+    if sys.stdin.isatty():
+        return str(click.prompt(key, hide_input=True, err=True))
+    return sys.stdin.readline().rstrip("\n")
+
+
+def _since(given: str) -> datetime | None:
+    """``14d``, a date, or ``all`` (``None``)."""
+    if given == "all":
+        return None
+    if given.endswith("d") and given[:-1].isdecimal():
+        return now() - timedelta(days=int(given[:-1]))
+    try:
+        return datetime.fromisoformat(given).replace(tzinfo=_LONDON).astimezone(UTC)
+    except ValueError as error:
+        raise Invalid("Write --since as a number of days (14d), a date (2026-03-24), or all.") from error
+
+
+def _list(rows: Iterable[Mapping[str, Any]], *, as_json: bool) -> None:
+    for row in rows:
+        if as_json:
+            click.echo(json.dumps(dict(row), ensure_ascii=False, default=str))
+        else:
+            click.echo("\t".join("" if value is None else str(value) for value in row.values()))
+
+
+def _progress() -> Any:
+    """A progress bar on standard error, fed with how much is fetched and how much is left."""
+    from tqdm import tqdm
+
+    bar = tqdm(unit=" messages", file=sys.stderr, leave=False)
+
+    def show(done: int, left: int | None) -> None:
+        bar.total = done + left if left is not None else None
+        bar.n = done
+        bar.refresh()
+
+    return show
