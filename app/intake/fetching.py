@@ -14,8 +14,9 @@ from app.clock import now
 from app.deployment import Deployment
 from app.errors import Missing, Problem
 from app.intake import quarantine
+from app.intake.keeping import Fate
 from app.intake.poll import POLLED, Progress, poll_account
-from app.intake.take import Fate, take
+from app.intake.take import take
 from app.messages.models import Reading, Sighting
 
 Show = Callable[[int, int | None], None]

@@ -157,16 +157,7 @@ def _received(session: Session, arrival: _Arrival) -> None:
     """A message that nobody here has seen: whose it is, where it goes, what is owed for it."""
     run, item = arrival.run, arrival.item
     identity, person = identify(session, run.office_id, run.channel, item.author, arrival.waiting.fetched_at)
-    ids = threading.known_by(item)
-    place = threading.place(
-        session,
-        run.office_id,
-        run.channel,
-        (*ids, *item.bounced),
-        audience=item.audience,
-        identity_id=identity.id,
-        person_id=person.id,
-    )
+    place = threading.place(session, run.office_id, run.channel, item, identity_id=identity.id, person_id=person.id)
     if place.conversation is None:
         case = _new_case(session, arrival, person)
         conversation = _new_conversation(session, arrival, case, place.related_case_id)
@@ -179,7 +170,7 @@ def _received(session: Session, arrival: _Arrival) -> None:
     if window is not None and conversation.audience is Audience.DIRECT:
         conversation.window_ends_at = arrival.sent_at + window
     _write(session, arrival, message, case)
-    threading.remember(session, conversation, ids, identity.id)
+    threading.remember(session, conversation, threading.known_by(item), identity.id)
     clocks.received(session, run.rules, case, conversation, message)
     if place.conversation is not None:
         record(session, "receive", "message", message.id, office_id=run.office_id, by=None, case=case.id)

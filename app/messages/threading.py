@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from app.messages.models import Conversation, Mention, Participant
+from app.messages.models import Conversation, Mention, Message, Participant
 from connectors import Audience, Item
 
 
@@ -33,22 +33,13 @@ def known_by(item: Item) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one for one in ids if one))
 
 
-def place(
-    session: Session,
-    office_id: int,
-    channel: str,
-    ids: Iterable[str],
-    *,
-    audience: Audience,
-    identity_id: int,
-    person_id: int,
-) -> Place:
-    """Where a message of that author goes that is known by ``ids``. The newest fitting conversation wins.
+def place(session: Session, office_id: int, channel: str, item: Item, *, identity_id: int, person_id: int) -> Place:
+    """Where a message of that author goes. The newest fitting conversation wins.
 
-    What was said in private never joins a public conversation, nor the other way round.
+    What was said in private never joins a public conversation, nor the other way round. The message's own id counts
+    while it is only known from answers to it: careless programs give one id to many mails.
     """
-    wanted = list(ids)
-    if not wanted:
+    if not (item.platform_id or item.in_reply_to or item.references or item.thread_id or item.bounced):
         return Place()
     found = session.execute(
         sa.select(Conversation, Participant.identity_id.is_not(None))
@@ -57,14 +48,23 @@ def place(
             Participant,
             sa.and_(Participant.conversation_id == Conversation.id, Participant.identity_id == identity_id),
         )
-        .where(Mention.office_id == office_id, Mention.channel == channel, Mention.external_id.in_(wanted))
+        .where(Mention.office_id == office_id, Mention.channel == channel, _names(office_id, channel, item))
         .order_by(Conversation.id.desc())
     ).all()
     for conversation, took_part in found:
         is_known = took_part or conversation.person_id == person_id
-        if is_known and conversation.audience is audience:
+        if is_known and conversation.audience is item.audience:
             return Place(conversation=conversation)
     return Place(related_case_id=found[0][0].case_id if found else None)
+
+
+def _names(office_id: int, channel: str, item: Item) -> sa.ColumnElement[bool]:
+    others = [one for one in (*known_by(item), *item.bounced) if one != item.platform_id]
+    used = sa.exists().where(
+        Message.office_id == office_id, Message.channel == channel, Message.platform_id == item.platform_id
+    )
+    own = sa.and_(Mention.external_id == item.platform_id, ~used)
+    return sa.or_(Mention.external_id.in_(others), own) if others else own
 
 
 def knowing(
