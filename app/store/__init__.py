@@ -8,7 +8,7 @@ removes it once it is old.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -43,6 +43,12 @@ class Store(Protocol):
         """Keep ``content`` and return its hash; kept twice it lies there once.
 
         Raises NoRoom, or OSError when the disk fails.
+        """
+
+    def put_all(self, office_id: int, contents: Sequence[bytes | Path]) -> list[str]:
+        """Keep several, much faster than one by one; their hashes in the same order. Raises as ``put`` does.
+
+        When it raises, some of them may lie there: orphans, until they are put again.
         """
 
     def read(self, office_id: int, sha256: str) -> bytes:

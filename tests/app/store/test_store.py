@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -84,6 +85,26 @@ def test_bytes_and_a_file_with_the_same_content_are_one(store: Store, tmp_path: 
     path.write_bytes(BIG)
     assert store.put(1, BIG) == store.put(1, path) == store.put(1, BIG)
     assert store.read(1, hashlib.sha256(BIG).hexdigest()) == BIG
+
+
+def test_several_go_in_at_once_and_keep_their_order(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "film"
+    path.write_bytes(BIG)
+    contents: list[bytes | Path] = [b"hello", path, b"", *(f"mail {number}".encode() for number in range(50)), b"hello"]
+    hashes = store.put_all(1, contents)
+    assert hashes[0] == hashes[-1] == HELLO
+    assert [store.read(1, sha256) for sha256 in hashes] == [
+        content if isinstance(content, bytes) else BIG for content in contents
+    ]
+    assert store.put_all(1, []) == []
+
+
+def test_many_who_put_the_same_in_another_order_do_not_wait_for_each_other(store: Store) -> None:
+    contents = [f"mail {number}".encode() for number in range(40)]
+    with ThreadPoolExecutor(2) as threads:
+        forth = threads.submit(store.put_all, 1, contents)
+        back = threads.submit(store.put_all, 1, contents[::-1])
+        assert forth.result() == back.result()[::-1]
 
 
 def test_a_reader_who_walks_away_leaves_nothing_open(store: Store) -> None:
