@@ -12,11 +12,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from itertools import groupby
 from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from app.audit.models import AuditLine
 from app.cases.models import Case, Decision, Note, Obligation, Status
@@ -64,9 +65,44 @@ LONGEST_TEXT: Final = 60_000  # characters of a message on a page; the rest is i
 _Row = TypeVar("_Row")
 _OfMessage = TypeVar("_OfMessage", FileRow, RevisionRow)
 
-# Lists and badges stand on every page: without the ORM's own bookkeeping they cost a quarter less.
+# Statements are put together once, over tables and not classes: the ORM's own work takes longer than the database's.
 _CASE = Case.__table__.c
 _STAFF = Staff.__table__.c
+_PERSON = Person.__table__.c
+_OFFICE = Office.__table__.c
+_QUEUE = Queue.__table__.c
+_LINE = AuditLine.__table__.c
+_OFFICES: Final[sa.BindParameter[Any]] = sa.bindparam("offices", expanding=True)
+
+_Given = Mapping[str, Any]
+_Members = Mapping[int | None, Member]
+
+
+def _columns(model: type[Base], row: type[Any], *but: str) -> list[sa.ColumnElement[Any]]:
+    """The columns of ``model`` that ``row`` shows under their own names; those named in ``but`` come from elsewhere."""
+    table = model.__table__.c
+    return [table[one.name] for one in fields(row) if one.name not in but]
+
+
+def _of_case(model: type[Base], columns: Sequence[sa.ColumnElement[Any]]) -> sa.Select[Any]:
+    """What belongs to a case, in the order in which it came."""
+    table = model.__table__.c
+    return sa.select(*columns).where(table.case_id == sa.bindparam("case_id")).order_by(table.id)
+
+
+def _signed(
+    session: Session, statement: sa.Select[Any], given: _Given, members: _Members, *whose: str
+) -> Iterator[dict[str, Any]]:
+    """What ``statement`` finds, with the somebody in the place of each ``…_id`` that ``whose`` ("by") names."""
+    for found in session.execute(statement, given).mappings():
+        row: dict[str, Any] = dict(found)
+        for name in whose or ("by",):
+            row[name] = members.get(row.pop(f"{name}_id"))
+        yield row
+
+
+def _dialect(session: Session) -> str:
+    return session.get_bind().dialect.name
 
 
 # ── Lists of cases ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -86,7 +122,6 @@ class View(StrEnum):
 
 
 DONE: Final = {View.ANSWERED: Status.ANSWERED, View.CLOSED: Status.CLOSED}
-_ELSEWHERE: Final = (Status.WITH_OFFICER, Status.WITH_CONSTITUENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,92 +149,45 @@ def inbox(
 
     ``staff_id`` is whose "mine" it is; ``at`` are the bounds of the inbox's groups now.
     """
+    if not offices:
+        return CaseList((), "")
+    given: dict[str, Any] = {f"office_{number}": office for number, office in enumerate(sorted(offices))}
     if wanted.view in DONE:
-        return _newest(session, [_done(office, DONE[wanted.view]) for office in sorted(offices)], after, limit)
-    start = _parsed(after, 3)
-    conditions = _narrowed(wanted, staff_id, at)
-    if start:
-        here = sa.tuple_(_CASE.rank, _CASE.due_at, _CASE.id)
-        conditions.append(here > (start[0], _moment(start[1]), start[2]))
-    keys = sa.select(_CASE.rank, _CASE.due_at, _CASE.id)
-    arms = [keys.where(_CASE.office_id == office, _CASE.is_open, *conditions) for office in sorted(offices)]
-    return _page(session, arms, "rank, due_at, id", limit, key=lambda row: (row.rank, row.due_at, row.id))
-
-
-def _narrowed(wanted: Filter, staff_id: int, at: Bounds) -> list[sa.ColumnElement[bool]]:
-    conditions: list[sa.ColumnElement[bool]] = list(_of_view(wanted.view, staff_id, at))
-    if wanted.channel:
-        conditions.append(_CASE.channel == wanted.channel)
-    if wanted.audience:
-        conditions.append(_CASE.audience == wanted.audience)
+        given["status"] = DONE[wanted.view]
+        return _newest(session, _done_list(_dialect(session), len(offices), bool(after)), given, after, limit)
+    narrowed = {"channel": wanted.channel, "audience": wanted.audience, "queue_id": wanted.queue_id}
+    names: list[str] = [wanted.view, *(name for name, value in narrowed.items() if value)]
     if wanted.is_unread:
-        conditions.append(_CASE.is_unread)
-    if wanted.queue_id:
-        conditions.append(_CASE.queue_id == wanted.queue_id)
-    return conditions
+        names.append("unread")
+    given |= narrowed | {"staff_id": staff_id, "overdue": at.overdue, "today": at.today}
+    if start := _parsed(after, 3):
+        given |= {"rank": start[0], "due_at": _moment(start[1]), "id": start[2]}
+    statement = _open_list(_dialect(session), len(offices), tuple(names), bool(after))
+    return _page(session, statement, given, limit, key=lambda row: (row.rank, row.due_at, row.id))
 
 
-def _of_view(view: View, staff_id: int, at: Bounds) -> Sequence[sa.ColumnElement[bool]]:
-    match view:
-        case View.OVERDUE:
-            return (_is_due(), _CASE.due_at <= at.overdue)
-        case View.TODAY:
-            return (_is_due(), _CASE.due_at > at.overdue, _CASE.due_at <= at.today)
-        case View.MINE:
-            return (_CASE.owner_id == staff_id,)
-        case View.UNASSIGNED:
-            return (_CASE.owner_id.is_(None),)
-        case View.WAITING:
-            return (_CASE.status.in_(_ELSEWHERE),)
-        case _:
-            return ()
-
-
-def _is_due() -> sa.ColumnElement[bool]:
-    """Emergencies, deadlines and what is owed; not what waits for the constituent, nor what was there before us."""
-    condition: sa.ColumnElement[bool] = _CASE.rank <= NORMAL
-    return condition
-
-
-def _done(office_id: int, status: Status) -> sa.Select[Any]:
-    return sa.select(_CASE.last_at, _CASE.id).where(_CASE.office_id == office_id, _CASE.status == status)
-
-
-def _newest(session: Session, arms: list[sa.Select[Any]], after: str, limit: int) -> CaseList:
-    """A page of what each of ``arms`` finds, by the last message, newest first."""
+def _newest(session: Session, statement: sa.Select[Any], given: _Given, after: str, limit: int) -> CaseList:
+    """A page of a list by the last message, newest first."""
     if start := _parsed(after, 2):
-        here = sa.tuple_(_CASE.last_at, _CASE.id) < (_moment(start[0]), start[1])
-        arms = [arm.where(here) for arm in arms]
-    return _page(
-        session, arms, "last_at DESC, id DESC", limit, key=lambda row: (row.last_at, row.id), newest_first=True
-    )
-
-
-_LISTED = tuple(one.name for one in fields(CaseRow) if one.name != "owner")
+        given = {**given, "last_at": _moment(start[0]), "id": start[1]}
+    return _page(session, statement, given, limit, key=lambda row: (row.last_at, row.id), newest_first=True)
 
 
 def _page(
     session: Session,
-    arms: list[sa.Select[Any]],
-    order: str,
+    statement: sa.Select[Any],
+    given: _Given,
     limit: int,
     *,
     key: Callable[[CaseRow], tuple[Any, ...]],
     newest_first: bool = False,
 ) -> CaseList:
-    """The rows that ``arms`` name (one for each index to walk), and where the next page starts.
+    """The rows that ``statement`` finds, at most ``limit``, and where the next page starts.
 
-    The keys come from the indexes alone, in order, one more than a page; only they are looked up in the table. The rows
-    are put in order here, as no database promises to keep that of a join.
+    They are put in order here: no database promises to keep the order of the keys when it looks up their rows.
     """
-    if not arms:
-        return CaseList((), "")
-    walks = arms[0] if len(arms) == 1 else sa.union_all(*arms)
-    keys = walks.order_by(sa.text(order)).limit(limit + 1).cte("page")
-    query = sa.select(*(_CASE[name] for name in _LISTED), _STAFF.id, _STAFF.name, _STAFF.tint).select_from(
-        keys.join(Case.__table__, _CASE.id == keys.c.id).outerjoin(Staff.__table__, _STAFF.id == _CASE.owner_id)
-    )
-    found = sorted((_case_row(tuple(row)) for row in session.execute(query)), key=key, reverse=newest_first)
+    found = [_case_row(tuple(row)) for row in session.execute(statement, {**given, "most": limit + 1})]
+    found.sort(key=key, reverse=newest_first)
     rows = tuple(found[:limit])
     return CaseList(rows, _written(key(rows[-1])) if len(found) > limit else "")
 
@@ -213,6 +201,82 @@ def _case_row(row: tuple[Any, ...]) -> CaseRow:
 def grouped(rows: Iterable[CaseRow], at: Bounds) -> list[tuple[Group, list[CaseRow]]]:
     """The rows of a page under their headings; how many there are of each in all, the badges know."""
     return [(group, list(some)) for group, some in groupby(rows, lambda row: group_within(row.rank, row.due_at, at))]
+
+
+# ── The statements of the lists, one for each shape ───────────────────────────────────────────────────────────────
+
+_ELSEWHERE: Final = (Status.WITH_OFFICER, Status.WITH_CONSTITUENT)
+_OVERDUE, _TODAY = sa.bindparam("overdue", type_=Instant()), sa.bindparam("today", type_=Instant())
+# Emergencies, deadlines and what is owed; not what waits for the constituent, nor what was there before us.
+_IS_DUE: Final = _CASE.rank <= NORMAL
+_CONDITIONS: Final[Mapping[str, sa.ColumnElement[bool]]] = {
+    View.NEEDS_REPLY: sa.true(),
+    View.OVERDUE: sa.and_(_IS_DUE, _CASE.due_at <= _OVERDUE),
+    View.TODAY: sa.and_(_IS_DUE, _CASE.due_at > _OVERDUE, _CASE.due_at <= _TODAY),
+    View.MINE: _CASE.owner_id == sa.bindparam("staff_id"),
+    View.UNASSIGNED: _CASE.owner_id.is_(None),
+    View.WAITING: _CASE.status.in_(_ELSEWHERE),
+    "channel": _CASE.channel == sa.bindparam("channel"),
+    "audience": _CASE.audience == sa.bindparam("audience"),
+    "queue_id": _CASE.queue_id == sa.bindparam("queue_id"),
+    "unread": _CASE.is_unread,
+}
+
+
+@lru_cache(maxsize=256)
+def _open_list(dialect: str, offices: int, conditions: tuple[str, ...], goes_on: bool) -> sa.Select[Any]:  # noqa: FBT001 - a shape
+    here = sa.tuple_(_CASE.rank, _CASE.due_at, _CASE.id)
+    there = sa.tuple_(
+        *(sa.bindparam(column.name, type_=column.type) for column in (_CASE.rank, _CASE.due_at, _CASE.id))
+    )
+    walk = sa.select(_CASE.rank, _CASE.due_at, _CASE.id).where(_CASE.is_open, *map(_CONDITIONS.__getitem__, conditions))
+    return _looked_up(_of_each(offices, walk.where(here > there) if goes_on else walk), "rank, due_at, id", dialect)
+
+
+@lru_cache(maxsize=64)
+def _done_list(dialect: str, offices: int, goes_on: bool) -> sa.Select[Any]:  # noqa: FBT001 - a shape
+    walk = sa.select(_CASE.last_at, _CASE.id).where(_CASE.status == sa.bindparam("status"))
+    return _looked_up(_of_each(offices, _going_on(walk) if goes_on else walk), "last_at DESC, id DESC", dialect)
+
+
+@lru_cache(maxsize=4)
+def _list_of_person(dialect: str, goes_on: bool) -> sa.Select[Any]:  # noqa: FBT001 - a shape
+    walk = sa.select(_CASE.last_at, _CASE.id).where(
+        _CASE.person_id == sa.bindparam("person_id"), _CASE.id != sa.bindparam("but_id")
+    )
+    return _looked_up([_going_on(walk) if goes_on else walk], "last_at DESC, id DESC", dialect)
+
+
+def _going_on(walk: sa.Select[Any]) -> sa.Select[Any]:
+    there = sa.tuple_(*(sa.bindparam(column.name, type_=column.type) for column in (_CASE.last_at, _CASE.id)))
+    return walk.where(sa.tuple_(_CASE.last_at, _CASE.id) < there)
+
+
+def _of_each(offices: int, walk: sa.Select[Any]) -> list[sa.Select[Any]]:
+    return [walk.where(_CASE.office_id == sa.bindparam(f"office_{number}")) for number in range(offices)]
+
+
+_MOST: Final[sa.BindParameter[Any]] = sa.bindparam("most")
+
+
+def _merged(walks: Sequence[sa.Select[*tuple[Any, ...]]], order: str, dialect: str) -> sa.Select[Any] | sa.CompoundSelect[Any]:
+    """What several walks find, in order and at most ``most``.
+
+    SQLite merges the arms of a UNION by their indexes. PostgreSQL does so only where each arm is ordered in itself.
+    """
+    by = sa.text(order)
+    if len(walks) == 1:
+        return walks[0].order_by(by).limit(_MOST)
+    arms = walks if dialect == "sqlite" else [walk.order_by(by).limit(_MOST) for walk in walks]
+    return sa.union_all(*arms).order_by(by).limit(_MOST)
+
+
+def _looked_up(walks: list[sa.Select[Any]], order: str, dialect: str) -> sa.Select[Any]:
+    """The keys from the indexes alone, one index for each walk, in order; only those of the page are looked up."""
+    keys = _merged(walks, order, dialect).cte("page")
+    return sa.select(*_columns(Case, CaseRow, "owner"), _STAFF.id, _STAFF.name, _STAFF.tint).select_from(
+        keys.join(Case.__table__, _CASE.id == keys.c.id).outerjoin(Staff.__table__, _STAFF.id == _CASE.owner_id)
+    )
 
 
 # ── Where a page starts ───────────────────────────────────────────────────────────────────────────────────────────
@@ -254,27 +318,24 @@ def _moment(microseconds: int) -> datetime:
 
 def _counts() -> sa.Select[Any]:
     """Every count, by office and channel in the order of the index that covers them all."""
-    overdue, today, next_five = (sa.bindparam(name, type_=Instant()) for name in ("overdue", "today", "next_five"))
-    due, rank, is_due, is_normal = _CASE.due_at, _CASE.rank, _CASE.rank <= NORMAL, _CASE.rank == NORMAL
-    conditions = {
-        "overdue": sa.and_(is_due, due <= overdue),
-        "today": sa.and_(is_due, due > overdue, due <= today),
-        "mine": _CASE.owner_id == sa.bindparam("staff_id", type_=_CASE.owner_id.type),
-        "unassigned": _CASE.owner_id.is_(None),
-        "waiting": _CASE.status.in_(_ELSEWHERE),
+    due, rank, is_normal = _CASE.due_at, _CASE.rank, _CASE.rank == NORMAL
+    next_five = sa.bindparam("next_five", type_=Instant())
+    views = (View.OVERDUE, View.TODAY, View.MINE, View.UNASSIGNED, View.WAITING)
+    conditions: dict[str, sa.ColumnElement[bool]] = {
+        **{view.value: _CONDITIONS[view] for view in views},
         "unread": _CASE.is_unread,
         "public": _CASE.audience == Audience.PUBLIC,
         "in_now": rank <= REOPENED_LATE,
-        "in_overdue": sa.and_(is_normal, due <= overdue),
-        "in_today": sa.and_(is_normal, due > overdue, due <= today),
-        "in_next_five": sa.and_(is_normal, due > today, due <= next_five),
+        "in_overdue": sa.and_(is_normal, due <= _OVERDUE),
+        "in_today": sa.and_(is_normal, due > _OVERDUE, due <= _TODAY),
+        "in_next_five": sa.and_(is_normal, due > _TODAY, due <= next_five),
         "in_waiting": rank == WAITING,
         "in_backlog": rank == BACKLOG,
     }
     counts = [sa.func.count().filter(condition).label(name) for name, condition in conditions.items()]
     return (
         sa.select(_CASE.office_id, _CASE.channel, sa.func.count().label("needs_reply"), *counts)
-        .where(_CASE.office_id.in_(sa.bindparam("offices", expanding=True)), _CASE.is_open)
+        .where(_CASE.office_id.in_(_OFFICES), _CASE.is_open)
         .group_by(_CASE.office_id, _CASE.channel)
     )
 
@@ -314,7 +375,6 @@ _ON_THEIR_WAY: Final = (Sending.QUEUED, Sending.SENDING, Sending.FAILED, Sending
 _UNTOLD: Final = ("open", "read", "unread", "note")  # the thread shows what they tell, or nobody needs it
 _MOST_EVENTS: Final = 200
 _OTHER_CASES: Final = 10
-_Members = Mapping[int | None, Member]
 
 
 def case_page(
@@ -358,28 +418,31 @@ def case_page(
         obligations=_obligations(session, case_id),
         decisions=_decisions(session, case_id, members),
         history=tuple(events),
-        other_cases=_newest(session, [_of_person(person.id).where(_CASE.id != case_id)], "", _OTHER_CASES).rows,
+        other_cases=_cases_of(session, person.id, but=case_id, limit=_OTHER_CASES).rows,
     )
+
+
+_SUBJECT = Person.__table__.alias()
+_HEAD: Final = (
+    sa.select(
+        *(column.label(f"case_{column.name}") for column in _columns(Case, CaseHead)),
+        *(column.label(f"person_{column.name}") for column in _columns(Person, PersonRow)),
+        _OFFICE.name.label("office"),
+        _QUEUE.name.label("queue"),
+        _SUBJECT.c.name.label("subject_person"),
+    )
+    .select_from(
+        Case.__table__.join(Person.__table__, _PERSON.id == _CASE.person_id)
+        .join(Office.__table__, _OFFICE.id == _CASE.office_id)
+        .outerjoin(Queue.__table__, _QUEUE.id == _CASE.queue_id)
+        .outerjoin(_SUBJECT, _SUBJECT.c.id == _CASE.subject_person_id)
+    )
+    .where(_CASE.id == sa.bindparam("case_id"), _CASE.office_id.in_(_OFFICES))
+)
 
 
 def _head(session: Session, offices: Collection[int], case_id: int) -> dict[str, Any]:
-    subject = Person.__table__.alias()
-    query = (
-        sa.select(
-            *(column.label(f"case_{column.name}") for column in _columns(Case, CaseHead)),
-            *(column.label(f"person_{column.name}") for column in _columns(Person, PersonRow)),
-            Office.name.label("office"),
-            Queue.name.label("queue"),
-            subject.c.name.label("subject_person"),
-        )
-        .select_from(Case)
-        .join(Person, Person.id == Case.person_id)
-        .join(Office, Office.id == Case.office_id)
-        .outerjoin(Queue, Queue.id == Case.queue_id)
-        .outerjoin(subject, subject.c.id == Case.subject_person_id)
-        .where(Case.id == case_id, Case.office_id.in_(offices))
-    )
-    found = session.execute(query).mappings().one_or_none()
+    found = session.execute(_HEAD, {"case_id": case_id, "offices": list(offices)}).mappings().one_or_none()
     if found is None:
         raise Missing
     return {str(name): value for name, value in found.items()}
@@ -390,34 +453,49 @@ def _part(row: type[_Row], found: Mapping[str, Any], start: str) -> _Row:
     return row(**{name.removeprefix(start): value for name, value in found.items() if name.startswith(start)})
 
 
+_MEMBERS: Final = (
+    sa.select(_STAFF.id, _STAFF.name, _STAFF.tint)
+    .join_from(Staff.__table__, Membership.__table__, Membership.__table__.c.staff_id == _STAFF.id)
+    .where(Membership.__table__.c.office_id == sa.bindparam("office_id"))
+)
+
+
 def _members(session: Session, office_id: int) -> _Members:
     """Everybody who is or was of the office, by id: the names beside notes, events and answers."""
-    query = sa.select(Staff.id, Staff.name, Staff.tint).join(Membership, Membership.staff_id == Staff.id)
-    return {row.id: Member(*row) for row in session.execute(query.where(Membership.office_id == office_id))}
+    return {row.id: Member(*row) for row in session.execute(_MEMBERS, {"office_id": office_id})}
 
 
-def _conversations(session: Session, case_id: int) -> tuple[ConversationRow, ...]:
-    account, reply_account = aliased(Account), aliased(Account)
+def _conversation_rows() -> sa.Select[Any]:
+    conversation = Conversation.__table__.c
+    account, reply_account = Account.__table__.alias(), Account.__table__.alias()
     joined = {
-        "account": account.name,
-        "reply_account": reply_account.name,
-        "reply_channel": reply_account.channel,
-        "capacity": reply_account.capacity,
-        "person": Person.name,
+        "account": account.c.name,
+        "reply_account": reply_account.c.name,
+        "reply_channel": reply_account.c.channel,
+        "capacity": reply_account.c.capacity,
+        "person": _PERSON.name,
     }
-    query = (
+    return (
         sa.select(
             *_columns(Conversation, ConversationRow, *joined),
             *(column.label(name) for name, column in joined.items()),
         )
-        .select_from(Conversation)
-        .join(account, account.id == Conversation.account_id)
-        .join(reply_account, reply_account.id == Conversation.reply_account_id)
-        .join(Person, Person.id == Conversation.person_id)
-        .where(Conversation.case_id == case_id)
-        .order_by(Conversation.id)
+        .select_from(
+            Conversation.__table__.join(account, account.c.id == conversation.account_id)
+            .join(reply_account, reply_account.c.id == conversation.reply_account_id)
+            .join(Person.__table__, _PERSON.id == conversation.person_id)
+        )
+        .where(conversation.case_id == sa.bindparam("case_id"))
+        .order_by(conversation.id)
     )
-    return tuple(ConversationRow(**row) for row in session.execute(query).mappings())
+
+
+_CONVERSATIONS: Final = _conversation_rows()
+
+
+def _conversations(session: Session, case_id: int) -> tuple[ConversationRow, ...]:
+    found = session.execute(_CONVERSATIONS, {"case_id": case_id}).mappings()
+    return tuple(ConversationRow(**row) for row in found)
 
 
 def _chosen(
@@ -430,48 +508,73 @@ def _chosen(
     return by_id.get(asked_for or most_urgent or 0, newest)
 
 
+_OBLIGATIONS: Final = _of_case(Obligation, _columns(Obligation, ObligationRow))
+_DECIDED = Decision.__table__.c
+_DECISIONS: Final = _of_case(
+    Decision, [*_columns(Decision, DecisionRow, "by", "undone_by"), _DECIDED.by_id, _DECIDED.undone_by_id]
+)
+_DRAFTS: Final = _of_case(Draft, [*_columns(Draft, DraftRow, "by"), Draft.__table__.c.staff_id.label("by_id")])
+
+
 def _obligations(session: Session, case_id: int) -> tuple[ObligationRow, ...]:
-    query = sa.select(*_columns(Obligation, ObligationRow)).where(Obligation.case_id == case_id).order_by(Obligation.id)
-    return tuple(ObligationRow(**row) for row in session.execute(query).mappings())
+    return tuple(ObligationRow(**row) for row in session.execute(_OBLIGATIONS, {"case_id": case_id}).mappings())
 
 
 def _decisions(session: Session, case_id: int, members: _Members) -> tuple[DecisionRow, ...]:
-    query = sa.select(*_columns(Decision, DecisionRow, "by", "undone_by"), Decision.by_id, Decision.undone_by_id)
-    query = query.where(Decision.case_id == case_id).order_by(Decision.id)
-    return tuple(DecisionRow(**row) for row in _signed(session, query, members, "by", "undone_by"))
+    found = _signed(session, _DECISIONS, {"case_id": case_id}, members, "by", "undone_by")
+    return tuple(DecisionRow(**row) for row in found)
 
 
 def _drafts(session: Session, case_id: int, members: _Members) -> tuple[DraftRow, ...]:
-    query = sa.select(*_columns(Draft, DraftRow, "by"), Draft.staff_id.label("by_id")).where(Draft.case_id == case_id)
-    return tuple(DraftRow(**row) for row in _signed(session, query.order_by(Draft.id), members))
+    return tuple(DraftRow(**row) for row in _signed(session, _DRAFTS, {"case_id": case_id}, members))
 
 
 # ── The thread of a case ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _message_rows() -> sa.Select[Any]:
+    message = Message.__table__.c
+    made = {
+        "text": sa.func.substr(message.text, 1, LONGEST_TEXT),
+        "reply_text": sa.func.substr(message.reply_text, 1, LONGEST_TEXT),
+        "has_html": message.html != "",
+        "at": message.sent_at,
+    }
+    columns = [
+        *_columns(Message, MessageRow, *made, "by", "is_cut", "files", "revisions"),
+        *(column.label(name) for name, column in made.items()),
+        message.by_id,
+    ]
+    return (
+        sa.select(*columns)
+        .where(message.case_id == sa.bindparam("case_id"), message.id < sa.bindparam("before"))
+        .order_by(message.id.desc())
+        .limit(sa.bindparam("most"))
+    )
+
+
+_MESSAGES: Final = _message_rows()
+_FILES: Final = (
+    sa.select(*_columns(File, FileRow))
+    .where(File.__table__.c.message_id.in_(sa.bindparam("messages", expanding=True)))
+    .order_by(File.__table__.c.id)
+)
+_REVISIONS: Final = (
+    sa.select(*_columns(Revision, RevisionRow))
+    .where(Revision.__table__.c.message_id.in_(sa.bindparam("messages", expanding=True)))
+    .order_by(Revision.__table__.c.id)
+)
 
 
 def _messages(
     session: Session, case_id: int, members: _Members, before: int | None, limit: int
 ) -> tuple[list[MessageRow], int | None]:
     """A page of messages, oldest first, and the one to go back from where there are more."""
-    made = {
-        "text": sa.func.substr(Message.text, 1, LONGEST_TEXT),
-        "reply_text": sa.func.substr(Message.reply_text, 1, LONGEST_TEXT),
-        "has_html": Message.html != "",
-        "at": Message.sent_at,
-    }
-    query = sa.select(
-        *_columns(Message, MessageRow, *made, "by", "is_cut", "files", "revisions"),
-        *(column.label(name) for name, column in made.items()),
-        Message.by_id,
-    ).where(Message.case_id == case_id)
-    if before is not None:
-        query = query.where(Message.id < before)
-    found = list(_signed(session, query.order_by(Message.id.desc()).limit(limit + 1), members))
+    given = {"case_id": case_id, "before": _HIGHEST if before is None else before, "most": limit + 1}
+    found = list(_signed(session, _MESSAGES, given, members))
     kept = found[:limit]
     ids = [row["id"] for row in kept]
-    files = _by_message(session, FileRow, sa.select(*_columns(File, FileRow)).order_by(File.position), File, ids)
-    seen = sa.select(*_columns(Revision, RevisionRow)).order_by(Revision.id)
-    revisions = _by_message(session, RevisionRow, seen, Revision, ids)
+    files, revisions = _by_message(session, FileRow, _FILES, ids), _by_message(session, RevisionRow, _REVISIONS, ids)
     messages = [
         MessageRow(
             **row,
@@ -485,43 +588,43 @@ def _messages(
 
 
 def _by_message(
-    session: Session, kind: type[_OfMessage], query: sa.Select[Any], model: type[File | Revision], ids: list[int]
+    session: Session, kind: type[_OfMessage], statement: sa.Select[Any], ids: list[int]
 ) -> dict[int, list[_OfMessage]]:
     """What belongs to messages, by message."""
     found: dict[int, list[_OfMessage]] = {}
-    for row in session.execute(query.where(model.message_id.in_(ids))).mappings() if ids else ():
+    for row in session.execute(statement, {"messages": ids}).mappings() if ids else ():
         found.setdefault(row["message_id"], []).append(kind(**row))
     return found
 
 
+_NOTES: Final = _of_case(Note, [*_columns(Note, NoteRow, "by"), Note.__table__.c.by_id])
+_SENDING = Reply.__table__.c
+_REPLIES: Final = _of_case(
+    Reply, [*_columns(Reply, ReplyRow, "by", "at"), _SENDING.queued_at.label("at"), _SENDING.by_id]
+).where(_SENDING.state.in_(_ON_THEIR_WAY))
+_EVENTS: Final = (
+    sa.select(*_columns(AuditLine, EventRow, "by", "to", "before"), _LINE.actor_id.label("by_id"))
+    .where(_LINE.object_kind == "case", _LINE.object_id == sa.bindparam("case_id"), _LINE.verb.not_in(_UNTOLD))
+    .order_by(_LINE.id.desc())
+    .limit(_MOST_EVENTS)
+)
+
+
 def _notes(session: Session, case_id: int, members: _Members) -> list[NoteRow]:
-    query = sa.select(*_columns(Note, NoteRow, "by"), Note.by_id).where(Note.case_id == case_id)
-    return [NoteRow(**row) for row in _signed(session, query.order_by(Note.id), members)]
+    return [NoteRow(**row) for row in _signed(session, _NOTES, {"case_id": case_id}, members)]
+
+
+def _replies(session: Session, case_id: int, members: _Members) -> list[ReplyRow]:
+    return [ReplyRow(**row) for row in _signed(session, _REPLIES, {"case_id": case_id}, members)]
 
 
 def _events(session: Session, case_id: int, members: _Members) -> list[EventRow]:
     """What happened to the case, oldest first: the newest ``_MOST_EVENTS``."""
-    query = (
-        sa.select(*_columns(AuditLine, EventRow, "by", "to", "before"), AuditLine.actor_id.label("by_id"))
-        .where(
-            AuditLine.object_kind == "case",
-            AuditLine.object_id == case_id,
-            AuditLine.verb.not_in(_UNTOLD),
-        )
-        .order_by(AuditLine.id.desc())
-        .limit(_MOST_EVENTS)
-    )
     found = [
         EventRow(**row, to=members.get(row["facts"].get("to")), before=members.get(row["facts"].get("from_owner")))
-        for row in _signed(session, query, members)
+        for row in _signed(session, _EVENTS, {"case_id": case_id}, members)
     ]
     return found[::-1]
-
-
-def _replies(session: Session, case_id: int, members: _Members) -> list[ReplyRow]:
-    query = sa.select(*_columns(Reply, ReplyRow, "by", "at"), Reply.queued_at.label("at"), Reply.by_id)
-    query = query.where(Reply.case_id == case_id, Reply.state.in_(_ON_THEIR_WAY)).order_by(Reply.id)
-    return [ReplyRow(**row) for row in _signed(session, query, members)]
 
 
 def _of_the_time(
@@ -537,56 +640,50 @@ def _of_the_time(
     return [one for one in beside if since <= one.at and (until is None or one.at < until)]
 
 
-# ── Rows ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _columns(model: type[Base], row: type[Any], *but: str) -> list[sa.ColumnElement[Any]]:
-    """The columns of ``model`` that ``row`` shows under their own names; those named in ``but`` come from elsewhere."""
-    table = model.__table__.c
-    return [table[one.name] for one in fields(row) if one.name not in but]
-
-
-def _signed(session: Session, query: sa.Select[Any], members: _Members, *whose: str) -> Iterator[dict[str, Any]]:
-    """What ``query`` finds, with the somebody in the place of each ``…_id`` that ``whose`` ("by") names."""
-    for found in session.execute(query).mappings():
-        row = dict(found)
-        for name in whose or ("by",):
-            row[name] = members.get(row.pop(f"{name}_id"))
-        yield row
-
-
 # ── A person ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+_PERSON_PAGE: Final = (
+    sa.select(*_columns(Person, PersonRow), _OFFICE.name.label("office"))
+    .join_from(Person.__table__, Office.__table__, _OFFICE.id == _PERSON.office_id)
+    .where(_PERSON.id == sa.bindparam("person_id"), _PERSON.office_id.in_(_OFFICES))
+)
+_KNOWN_AS = Identity.__table__.c
+_IDENTITIES: Final = (
+    sa.select(*_columns(Identity, IdentityRow, "joined_by"), _KNOWN_AS.joined_by_id)
+    .where(_KNOWN_AS.person_id == sa.bindparam("person_id"))
+    .order_by(_KNOWN_AS.id)
+)
 
 
 def person_page(
     session: Session, offices: Collection[int], person_id: int, *, after: str = "", limit: int = PAGE
 ) -> PersonPage:
     """A person, the names they are known by, and their cases, newest first. Raises Missing for foreign or absent."""
-    query = sa.select(*_columns(Person, PersonRow), Office.name.label("office")).join(
-        Office, Office.id == Person.office_id
-    )
-    found = session.execute(query.where(Person.id == person_id, Person.office_id.in_(offices))).mappings().one_or_none()
+    given = {"person_id": person_id, "offices": list(offices)}
+    found = session.execute(_PERSON_PAGE, given).mappings().one_or_none()
     if found is None:
         raise Missing
-    row = dict(found)
+    row: dict[str, Any] = dict(found)
     office = row.pop("office")
     person = PersonRow(**row)
     return PersonPage(
         person=person,
         office=office,
         identities=_identities(session, person.id, _members(session, person.office_id)),
-        cases=_newest(session, [_of_person(person.id)], after, limit),
+        cases=_cases_of(session, person.id, after=after, limit=limit),
     )
 
 
-def _of_person(person_id: int) -> sa.Select[Any]:
-    return sa.select(_CASE.last_at, _CASE.id).where(_CASE.person_id == person_id)
+def _cases_of(session: Session, person_id: int, *, after: str = "", but: int = 0, limit: int) -> CaseList:
+    return _newest(
+        session, _list_of_person(_dialect(session), bool(after)), {"person_id": person_id, "but_id": but}, after, limit
+    )
 
 
 def _identities(session: Session, person_id: int, members: _Members) -> tuple[IdentityRow, ...]:
-    query = sa.select(*_columns(Identity, IdentityRow, "joined_by"), Identity.joined_by_id)
-    query = query.where(Identity.person_id == person_id).order_by(Identity.id)
-    return tuple(IdentityRow(**row) for row in _signed(session, query, members, "joined_by"))
+    found = _signed(session, _IDENTITIES, {"person_id": person_id}, members, "joined_by")
+    return tuple(IdentityRow(**row) for row in found)
 
 
 def people(session: Session, offices: Collection[int], *, after: str = "", limit: int = PAGE) -> PeopleList:
@@ -604,9 +701,8 @@ def people(session: Session, offices: Collection[int], *, after: str = "", limit
         if name is None:
             raise Missing
         arms = [arm.where(sa.tuple_(Person.name, Person.id) > (name, start[0])) for arm in arms]
-    walks = arms[0] if len(arms) == 1 else sa.union_all(*arms)
-    query = walks.order_by(sa.text("name, id")).limit(limit + 1)
-    rows = [PersonInList(**row) for row in session.execute(query).mappings()]
+    query = _merged(arms, "name, id", _dialect(session))
+    rows = [PersonInList(**row) for row in session.execute(query, {"most": limit + 1}).mappings()]
     return PeopleList(tuple(rows[:limit]), _written((rows[limit - 1].id,)) if len(rows) > limit else "")
 
 
@@ -621,8 +717,7 @@ def audit_page(session: Session, offices: Collection[int], *, after: str = "", l
         return AuditPage((), "")
     if start := _parsed(after, 1):
         arms = [arm.where(line.id < start[0]) for arm in arms]
-    walks = arms[0] if len(arms) == 1 else sa.union_all(*arms)
-    keys = walks.order_by(sa.text("id DESC")).limit(limit + 1).cte("page")
+    keys = _merged(arms, "id DESC", _dialect(session)).cte("page")
     its_case = sa.and_(line.object_kind == "case", _CASE.id == line.object_id)
     query = sa.select(
         *_columns(AuditLine, AuditRow, "is_sealed", "reference", "by"),
@@ -636,7 +731,9 @@ def audit_page(session: Session, offices: Collection[int], *, after: str = "", l
         .outerjoin(Staff.__table__, _STAFF.id == line.actor_id)
         .outerjoin(Case.__table__, its_case)
     )
-    rows = sorted((_audit_row(row) for row in session.execute(query).mappings()), key=lambda row: -row.id)
+    rows = sorted(
+        (_audit_row(row) for row in session.execute(query, {"most": limit + 1}).mappings()), key=lambda row: -row.id
+    )
     return AuditPage(tuple(rows[:limit]), _written((rows[limit - 1].id,)) if len(rows) > limit else "")
 
 

@@ -22,7 +22,7 @@ class Person(Base):
     """Somebody who writes, or somebody it is about."""
 
     __tablename__ = "person"
-    __table_args__ = (sa.Index("ix_person_office_id_name", "office_id", "name"),)
+    __table_args__ = (sa.Index("ix_person_office_id_name", "office_id", "name", "id"),)
 
     id: Mapped[int] = mapped_column(primary_key=True, init=False)
     office_id: Mapped[int] = mapped_column(sa.ForeignKey("office.id"))
@@ -41,7 +41,10 @@ class Identity(Base):
     """A handle or address on one channel."""
 
     __tablename__ = "identity"
-    __table_args__ = (sa.UniqueConstraint("office_id", "channel", "external_id"), sa.Index("ix_identity_person_id", "person_id"))
+    __table_args__ = (
+        sa.UniqueConstraint("office_id", "channel", "external_id"),
+        sa.Index("ix_identity_person_id", "person_id"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True, init=False)
     office_id: Mapped[int] = mapped_column(sa.ForeignKey("office.id"))
@@ -55,4 +58,6 @@ class Identity(Base):
     joined: Mapped[Joined] = mapped_column(default=Joined.FIRST_SEEN)
     joined_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("staff.id"), default=None)
     joined_at: Mapped[datetime | None] = mapped_column(default=None)
-    previous_person_id: Mapped[int | None] = mapped_column(sa.ForeignKey("person.id"), default=None)  # for undoing a join
+    previous_person_id: Mapped[int | None] = mapped_column(
+        sa.ForeignKey("person.id"), default=None
+    )  # for undoing a join

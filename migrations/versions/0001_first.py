@@ -285,7 +285,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["office_id"], ["office.id"], name=op.f("fk_person_office_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_person")),
     )
-    op.create_index("ix_person_office_id_name", "person", ["office_id", "name"], unique=False)
+    op.create_index("ix_person_office_id_name", "person", ["office_id", "name", "id"], unique=False)
     op.create_table(
         "pledge",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
