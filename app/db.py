@@ -86,7 +86,12 @@ class Database:
 
     def __init__(self, url: str, *, pool_size: int = 16) -> None:
         self.is_sqlite = url.startswith("sqlite")
-        options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 4, "pool_timeout": 30}
+        options: dict[str, Any] = {
+            "pool_size": pool_size,
+            "max_overflow": 4,
+            "pool_timeout": 30,
+            "hide_parameters": True,  # what people wrote does not get into logs by way of an error
+        }
         if self.is_sqlite:
             options["connect_args"] = {"timeout": _BUSY_SECONDS}
         else:
@@ -135,9 +140,7 @@ class Database:
 
 def load_models() -> None:
     """Import the rows of every domain, so that ``Base.metadata`` knows all tables."""
-    import app
-
-    for package in pkgutil.iter_modules(app.__path__, "app."):
+    for package in pkgutil.iter_modules([str(Path(__file__).parent)], f"{__package__}."):
         if package.ispkg and importlib.util.find_spec(f"{package.name}.models"):
             importlib.import_module(f"{package.name}.models")
 
