@@ -259,7 +259,9 @@ def _of_each(offices: int, walk: sa.Select[Any]) -> list[sa.Select[Any]]:
 _MOST: Final[sa.BindParameter[Any]] = sa.bindparam("most")
 
 
-def _merged(walks: Sequence[sa.Select[*tuple[Any, ...]]], order: str, dialect: str) -> sa.Select[Any] | sa.CompoundSelect[Any]:
+def _merged(
+    walks: Sequence[sa.Select[*tuple[Any, ...]]], order: str, dialect: str
+) -> sa.Select[Any] | sa.CompoundSelect[Any]:
     """What several walks find, in order and at most ``most``.
 
     SQLite merges the arms of a UNION by their indexes. PostgreSQL does so only where each arm is ordered in itself.
