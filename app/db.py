@@ -147,7 +147,9 @@ def load_models() -> None:
 
 def migrate(database: Database) -> None:
     """Make the tables what this version needs. Several processes may start at once: one does it, the others wait."""
-    from alembic import command
+    if _is_migrated(database):
+        return
+    from alembic import command  # 12 MB that a process which finds everything done never needs
     from alembic.config import Config
 
     config = Config()
@@ -155,6 +157,15 @@ def migrate(database: Database) -> None:
     with database.engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def _is_migrated(database: Database) -> bool:
+    """Whether the newest migration has run; their files are numbered."""
+    newest = max(path.name.partition("_")[0] for path in _MIGRATIONS.glob("versions/[0-9]*.py"))
+    with database.engine.connect() as connection:
+        if not sa.inspect(connection).has_table("alembic_version"):
+            return False
+        return bool(connection.scalar(sa.text("SELECT version_num FROM alembic_version")) == newest)
 
 
 def _prepare_sqlite(engine: sa.Engine, *, begin: str, query_only: bool) -> None:
