@@ -207,7 +207,7 @@ def forget_correction(session: Session, holiday_id: int, *, by: int) -> None:
         recompute_later(session, office_id)
 
 
-def finish_set_up(session: Session, office: Office, *, by: int, at: datetime) -> None:
+def finish_set_up(session: Session, office: Office, *, by: int | None, at: datetime) -> None:
     """The first-run questions are answered; raises Conflict when they were before."""
     if office.set_up_at is not None:
         raise Conflict("This office is set up already. Change it under Office settings.")

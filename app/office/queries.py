@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.deadlines.calendar import Calendar
-from app.deadlines.holidays import Nation
+from app.deadlines.holidays import Nation, holidays_in
 from app.errors import Missing
 from app.office.models import Closure, Holiday, HolidayList, Office, Pledge, Queue, Track
 
@@ -189,3 +189,17 @@ def _days() -> sa.CompoundSelect[Any]:
 
 
 _DAYS = _days()
+
+
+def coming_holidays(session: Session, nation: Nation, since: date, most: int = 10) -> list[tuple[date, str]]:
+    """The next bank holidays of a nation as they count now, corrections included."""
+    corrected = {one.day_on: one for one in corrections(session) if one.nation is nation}
+    days = {holiday.on: holiday.title for year in (since.year, since.year + 1) for holiday in holidays_in(nation, year)}
+    days |= {on: one.name for on, one in corrected.items() if one.is_holiday}
+    gone = {on for on, one in corrected.items() if not one.is_holiday}
+    return sorted((on, title) for on, title in days.items() if on >= since and on not in gone)[:most]
+
+
+def unfinished(session: Session) -> Office | None:
+    """The office whose first run was left off, if there is one."""
+    return session.scalar(sa.select(Office).where(Office.set_up_at.is_(None)).order_by(Office.id).limit(1))

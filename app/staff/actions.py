@@ -201,6 +201,48 @@ def tried(session: Session, key_hash: str, purpose: str, *, succeeded: bool, at:
     session.execute(sa.delete(Attempt).where(Attempt.key_hash == key_hash, Attempt.made_at < at - _FORGOTTEN_AFTER))
 
 
+def give_password(
+    session: Session, passwords: Passwords, *, email: str, password: str, address: str, machine: str, at: datetime
+) -> Staff:
+    """Whoever the pair belongs to; ``address`` and ``machine`` are the keys that tries are counted under.
+
+    Raises Invalid for a wrong pair and for one too many tries, in the same words and after the same work whether
+    anybody is known by the address. Every try is written down: the caller keeps it although the answer is a refusal.
+    """
+    _must_not_wait(session, address, "sign_in", at)
+    _must_not_wait(session, machine, "machine", at, tries=queries.TRIES_OF_A_MACHINE)
+    staff = queries.by_email(session, email)
+    kept = staff.password if staff is not None and staff.active else None
+    is_right = passwords.verify(password, kept)
+    tried(session, address, "sign_in", succeeded=is_right, at=at)
+    tried(session, machine, "machine", succeeded=is_right, at=at)
+    if staff is None or not is_right:
+        raise Invalid("The email address and the password do not belong together. Check both and try again.")
+    if passwords.is_dated(kept or ""):
+        staff.password = passwords.renew(password)
+    return staff
+
+
+def give_code(session: Session, staff: Staff, code: str, sealer: Sealer, *, address: str, at: datetime) -> None:
+    """The second step; raises Invalid for a wrong code and for one too many tries. Every try is written down."""
+    _must_not_wait(session, address, "code", at)
+    is_right = pass_second_step(session, staff, code, sealer, at=at)
+    tried(session, address, "code", succeeded=is_right, at=at)
+    if not is_right:
+        raise Invalid("That code does not fit. Type the one your phone shows now, or a recovery code.", field="code")
+
+
+def confirm_password(
+    session: Session, passwords: Passwords, staff: Staff, password: str, *, address: str, at: datetime
+) -> None:
+    """Whoever is signed in shows it again; raises Invalid when wrong or tried too often. Every try is written down."""
+    _must_not_wait(session, address, "sign_in", at)
+    is_right = passwords.verify(password, staff.password)
+    tried(session, address, "sign_in", succeeded=is_right, at=at)
+    if not is_right:
+        raise Invalid("That is not your password.", field="password")
+
+
 def begin_sign_in(session: Session, staff: Staff, *, browser: str, at: datetime) -> str:
     """A new session; its token comes back once and is kept as a hash."""
     token = secrets.token_urlsafe(32)
@@ -270,7 +312,7 @@ def set_password(
     record(session, "set_password", "staff", staff.id, office_id=0, by=by)
 
 
-def invitation(session: Session, staff: Staff, *, by: int, at: datetime) -> Link:
+def invitation(session: Session, staff: Staff, *, by: int | None, at: datetime) -> Link:
     """A new invitation; the earlier ones are good for nothing any more. Raises Conflict for who has joined already."""
     if staff.password is not None:
         raise Conflict(
@@ -371,6 +413,15 @@ def pass_second_step(session: Session, staff: Staff, code: str, sealer: Sealer, 
     staff.recovery_codes = [one for one in staff.recovery_codes if one != kept]
     record(session, "use_recovery_code", "staff", staff.id, office_id=0, by=staff.id, left=len(staff.recovery_codes))
     return True
+
+
+def _must_not_wait(session: Session, key_hash: str, purpose: str, at: datetime, *, tries: int = queries.TRIES) -> None:
+    until = queries.wait_until(session, key_hash, purpose, at, tries=tries)
+    if until is not None:
+        minutes = max(1, -(-(until - at) // timedelta(minutes=1)))
+        raise Invalid(
+            "That was tried too often. Try again in %(minutes)s min, or ask for a new password.", minutes=minutes
+        )
 
 
 def _must_have_none(open_cases: int) -> None:
