@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.audit.models import AuditLine
 from app.clock import now
+from app.db import insert
 
 
 def record(
@@ -20,8 +21,9 @@ def record(
     ``facts`` are ids, dates in ISO form and words of a fixed list: what people wrote stays out, so that erasing it
     leaves the trail whole.
     """
-    session.add(
+    insert(
+        session,
         AuditLine(
             office_id=office_id, at=now(), actor_id=by, verb=verb, object_kind=kind, object_id=object_id, facts=facts
-        )
+        ),
     )

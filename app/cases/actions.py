@@ -23,13 +23,13 @@ from app.cases.models import (
     Outcome,
     Status,
 )
+from app.db import insert
 from app.deadlines.chips import NORMAL
 from app.deadlines.obligations import NOTHING_OWED_AT, Emergency
 from app.errors import Conflict, Invalid, Missing
 from app.messages.models import Message, MessageState
 from app.office.models import Queue
 from app.office.queries import Rules, rules
-from app.people.models import Person
 from app.staff.models import Membership, Role
 from connectors import Audience, Kind
 
@@ -45,7 +45,7 @@ def open_case(
     session: Session,
     rules: Rules,
     *,
-    person: Person,
+    person_id: int,
     subject: str,
     channel: str,
     kind: Kind,
@@ -56,7 +56,10 @@ def open_case(
     is_backlog: bool = False,
     category: str = "",
 ) -> Case:
-    """A new case in the office's default queue, with a reference that can be read over the telephone; has its id."""
+    """A new case in the office's default queue, with a reference that can be read over the telephone.
+
+    It is written with ``app.db.insert``: it has its id, and the session does not hold it.
+    """
     year = at.astimezone(LONDON).year
     number = session.execute(_NUMBER, {"office_id": rules.office_id, "year": year}).scalar_one()
     case = Case(
@@ -68,7 +71,7 @@ def open_case(
         queue_id=rules.queue_id,
         opened_at=at,
         first_received_at=received_at,
-        person_id=person.id,
+        person_id=person_id,
         category=category,
         rank=NORMAL,
         due_at=NOTHING_OWED_AT,
@@ -81,8 +84,7 @@ def open_case(
         last_at=received_at,
         last_inbound_at=None,
     )
-    session.add(case)
-    session.flush()
+    insert(session, case)
     record(session, "open", "case", case.id, office_id=case.office_id, by=None)
     return case
 

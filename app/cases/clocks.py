@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from app.cases.models import Case, Obligation, ObligationKind, ObligationState, Purpose, Status
 from app.channels.models import Account
 from app.clock import now
+from app.db import insert_all, update
 from app.deadlines import obligations as dates
 from app.deadlines.chips import NORMAL, rank_of
 from app.messages.models import Conversation, Direction, Message
@@ -44,6 +45,38 @@ def received(session: Session, rules: Rules, case: Case, conversation: Conversat
         if not case.is_open:
             _reopen(case)
     lead(session, case)
+
+
+def begun(session: Session, rules: Rules, case: Case, conversation: Conversation, message: Message) -> None:
+    """``received`` for the message that its case begins with: nothing can be owed on it yet, so nothing is looked up.
+
+    All three are rows that ``app.db.insert`` has just written.
+    """
+    _show(case, conversation, message)
+    owed = [] if message.is_auto or message.is_bounce else _new_turn(session, rules, case, message, ())
+    insert_all(session, owed)
+    ends_at = conversation.window_ends_at
+    _place(case, owed, [ends_at] if ends_at is not None and ends_at > now() else [], now())
+    update(session, case, *_LISTED)
+    update(session, conversation, "last_at", "last_inbound_at", "last_message_id")
+
+
+# What a message changes on the case that it begins.
+_LISTED = (
+    "audience",
+    "channel",
+    "conversation_id",
+    "due_at",
+    "due_kind",
+    "has_files",
+    "is_backlog",
+    "is_unread",
+    "kind",
+    "last_at",
+    "last_inbound_at",
+    "rank",
+    "snippet",
+)
 
 
 def answered(
@@ -186,8 +219,24 @@ def lead(session: Session, case: Case) -> None:
 
 def open_obligations(session: Session, case: Case) -> list[Obligation]:
     """What is owed on ``case`` now, soonest first."""
-    query = sa.select(Obligation).where(Obligation.case_id == case.id, Obligation.state == ObligationState.OPEN)
-    return list(session.scalars(query.order_by(Obligation.due_at, Obligation.id)))
+    return list(session.scalars(_OPEN, {"case_id": case.id}))
+
+
+# Said once: a statement costs more to put together than to run, and every message runs these.
+_OPEN = (
+    sa.select(Obligation)
+    .where(Obligation.case_id == sa.bindparam("case_id"), Obligation.state == ObligationState.OPEN)
+    .order_by(Obligation.due_at, Obligation.id)
+)
+_OF_PERSON = (
+    sa.select(Obligation)
+    .where(
+        Obligation.case_id == sa.bindparam("case_id"),
+        Obligation.person_id == sa.bindparam("person_id"),
+        Obligation.state == sa.bindparam("state"),
+    )
+    .order_by(Obligation.id)
+)
 
 
 def _place(case: Case, owed: list[Obligation], windows: list[datetime], at: datetime) -> None:
@@ -249,7 +298,7 @@ def _turn(session: Session, rules: Rules, case: Case, message: Message) -> None:
             if one.kind is ObligationKind.REPLY
         ]
         if not shelved:
-            _open_turn(session, rules, case, message, standing)
+            session.add_all(_new_turn(session, rules, case, message, standing))
             return
         bring_back(session, rules, min(shelved, key=lambda one: one.received_at))
         standing = _of_person(session, case, message.person_id, ObligationState.OPEN)
@@ -259,13 +308,17 @@ def _turn(session: Session, rules: Rules, case: Case, message: Message) -> None:
         case.is_reopened_late = True  # a chaser after the date jumps the queue (rule 8)
 
 
-def _open_turn(session: Session, rules: Rules, case: Case, message: Message, standing: Iterable[Obligation]) -> None:
+def _new_turn(
+    session: Session, rules: Rules, case: Case, message: Message, standing: Iterable[Obligation]
+) -> list[Obligation]:
+    """What the turn that ``message`` opens owes beside what is ``standing``; not written down yet."""
     pledge = rules.pledge(track(message.audience, message.kind))
     days = {ObligationKind.ACKNOWLEDGE: pledge.acknowledge_days, ObligationKind.REPLY: pledge.answer_days}
     not_before_at = _connected_at(session, message) if message.is_backlog else None
+    owed = []
     for kind in days.keys() - {one.kind for one in standing}:
         due = dates.due(message.sent_at, days[kind], rules.calendar, not_before=not_before_at)
-        session.add(
+        owed.append(
             Obligation(
                 office_id=case.office_id,
                 case_id=case.id,
@@ -283,6 +336,7 @@ def _open_turn(session: Session, rules: Rules, case: Case, message: Message, sta
                 is_backlog=message.is_backlog,
             )
         )
+    return owed
 
 
 def _connected_at(session: Session, message: Message) -> datetime:
@@ -362,15 +416,11 @@ def _reopen(case: Case) -> None:
 
 
 def _of_person(session: Session, case: Case, person_id: int | None, state: ObligationState) -> list[Obligation]:
-    query = sa.select(Obligation).where(
-        Obligation.case_id == case.id, Obligation.person_id == person_id, Obligation.state == state
-    )
-    return list(session.scalars(query.order_by(Obligation.id)))
+    return list(session.scalars(_OF_PERSON, {"case_id": case.id, "person_id": person_id, "state": state}))
 
 
 def _conversations(session: Session, owed: Iterable[Obligation]) -> list[Conversation]:
-    ids = {one.conversation_id for one in owed}
-    return list(session.scalars(sa.select(Conversation).where(Conversation.id.in_(ids)))) if ids else []
+    return [session.get_one(Conversation, one) for one in sorted({one.conversation_id for one in owed})]
 
 
 def _person(message: Message) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -15,14 +15,14 @@ from app.audit.actions import record
 from app.cases import clocks
 from app.cases.actions import open_case
 from app.cases.models import Case, Purpose
+from app.db import insert, insert_all
 from app.deadlines.obligations import clock_starts_at
 from app.deployment import Deployment
 from app.intake.reading import Ready, Waiting
 from app.messages import index, threading
 from app.messages.models import Conversation, Direction, File, Message, MessageState, Reading, Revision, Sighting
 from app.office.queries import Rules
-from app.people.actions import identify
-from app.people.models import Person
+from app.people.actions import Who, identify
 from app.replies.models import Reply, Sending
 from connectors import Actor, Audience, Connector, Item, Kind
 
@@ -80,9 +80,9 @@ def keep(session: Session, run: Run, waiting: Waiting, ready: Ready) -> Fate:
     same moment: then the whole of it is to be done once more.
     """
     item = ready.item
-    known = _known(session, run, item)
-    if known is not None:
-        return _seen_again(session, run, waiting, item, known)
+    known_id = _known(session, run, item)
+    if known_id is not None:
+        return _seen_again(session, run, waiting, item, session.get_one(Message, known_id))
     arrival = _Arrival(run=run, waiting=waiting, ready=ready, sent_at=_sent_at(waiting, item))
     if item.author.external_id in run.own_ids:
         if _is_in_flight(session, run, item):
@@ -93,26 +93,37 @@ def keep(session: Session, run: Run, waiting: Waiting, ready: Ready) -> Fate:
     return Fate.MESSAGE
 
 
-def _known(session: Session, run: Run, item: Item) -> Message | None:
+def _known(session: Session, run: Run, item: Item) -> int | None:
     return session.scalar(
-        sa.select(Message).where(
-            Message.office_id == run.office_id,
-            Message.channel == run.channel,
-            Message.platform_id == item.platform_id,
-            Message.fingerprint == item.fingerprint,
-        )
+        _KNOWN,
+        {
+            "office_id": run.office_id,
+            "channel": run.channel,
+            "platform_id": item.platform_id,
+            "fingerprint": item.fingerprint,
+        },
     )
+
+
+# Said once: putting a statement together costs more than running it, and every item runs these.
+_KNOWN: Final = sa.select(Message.id).where(
+    Message.office_id == sa.bindparam("office_id"),
+    Message.channel == sa.bindparam("channel"),
+    Message.platform_id == sa.bindparam("platform_id"),
+    Message.fingerprint == sa.bindparam("fingerprint"),
+)
+_SIGHTINGS: Final = cast("sa.Table", Sighting.__table__)
+_TAKEN: Final = (
+    sa.update(_SIGHTINGS)
+    .where(_SIGHTINGS.c.id == sa.bindparam("sighting_id"), _SIGHTINGS.c.state == Reading.WAITING)
+    .values(state=Reading.TAKEN, trouble="", message_id=sa.bindparam("taken_as"))
+)
 
 
 def _taken(session: Session, waiting: Waiting, message_id: int | None) -> None:
     """The sighting is done with; raises TakenElsewhere when it was already, and then nothing of ours stays."""
-    done = session.execute(
-        sa.update(Sighting)
-        .where(Sighting.id == waiting.id, Sighting.state == Reading.WAITING)
-        .values(state=Reading.TAKEN, trouble="", message_id=message_id)
-        .execution_options(synchronize_session=False)
-    )
-    if done.rowcount != 1:  # type: ignore[attr-defined]  # an UPDATE gives a CursorResult
+    done = cast("sa.CursorResult[Any]", session.execute(_TAKEN, {"sighting_id": waiting.id, "taken_as": message_id}))
+    if done.rowcount != 1:
         raise TakenElsewhere
 
 
@@ -156,23 +167,25 @@ def _is_in_flight(session: Session, run: Run, item: Item) -> bool:
 def _received(session: Session, arrival: _Arrival) -> None:
     """A message that nobody here has seen: whose it is, where it goes, what is owed for it."""
     run, item = arrival.run, arrival.item
-    identity, person = identify(session, run.office_id, run.channel, item.author, arrival.waiting.fetched_at)
-    place = threading.place(session, run.office_id, run.channel, item, identity_id=identity.id, person_id=person.id)
+    who = identify(session, run.office_id, run.channel, item.author, arrival.waiting.fetched_at)
+    place = threading.place(
+        session, run.office_id, run.channel, item, identity_id=who.identity_id, person_id=who.person_id
+    )
     if place.conversation is None:
-        case = _new_case(session, arrival, person)
+        case = _new_case(session, arrival, who)
         conversation = _new_conversation(session, arrival, case, place.related_case_id)
     else:
         conversation = place.conversation
+        conversation.window_ends_at = _window_ends_at(arrival) or conversation.window_ends_at
         case = session.get_one(Case, conversation.case_id, with_for_update=True)
     message = _message(arrival, conversation)
-    message.person_id, message.identity_id = person.id, identity.id
-    window = run.connector.manifest.reply_window
-    if window is not None and conversation.audience is Audience.DIRECT:
-        conversation.window_ends_at = arrival.sent_at + window
+    message.person_id, message.identity_id = who.person_id, who.identity_id
     _write(session, arrival, message, case)
-    threading.remember(session, conversation, threading.known_by(item), identity.id)
-    clocks.received(session, run.rules, case, conversation, message)
-    if place.conversation is not None:
+    threading.remember(session, conversation, threading.known_by(item), who.identity_id)
+    if place.conversation is None:
+        clocks.begun(session, run.rules, case, conversation, message)
+    else:
+        clocks.received(session, run.rules, case, conversation, message)
         record(session, "receive", "message", message.id, office_id=run.office_id, by=None, case=case.id)
 
 
@@ -208,21 +221,27 @@ def _newest_before(session: Session, conversation: Conversation, at: datetime) -
     return session.scalar(seen) or 0
 
 
+def _window_ends_at(arrival: _Arrival) -> datetime | None:
+    """Until when the platform lets us answer in private: counted from the resident's last message."""
+    window = arrival.run.connector.manifest.reply_window
+    return arrival.sent_at + window if window and arrival.item.audience is Audience.DIRECT else None
+
+
 def _sent_at(waiting: Waiting, item: Item) -> datetime:
     return clock_starts_at(item.sent_at, waiting.arrived_at, waiting.fetched_at, is_mail=item.kind is Kind.MAIL)
 
 
-def _new_case(session: Session, arrival: _Arrival, person: Person) -> Case:
+def _new_case(session: Session, arrival: _Arrival, who: Who) -> Case:
     run, waiting, item = arrival.run, arrival.waiting, arrival.item
     return open_case(
         session,
         run.rules,
-        person=person,
+        person_id=who.person_id,
         subject=item.subject[:SUBJECT_MOST].strip() or clocks.snippet(item.reply_text or item.text),
         channel=run.channel,
         kind=item.kind,
         audience=item.audience,
-        contact=person.name,
+        contact=who.name,
         received_at=arrival.sent_at,
         at=waiting.fetched_at,
         is_backlog=waiting.is_backlog,
@@ -245,10 +264,10 @@ def _new_conversation(session: Session, arrival: _Arrival, case: Case, related_c
         thread_id=item.thread_id,
         context=_context(item),
         last_at=arrival.sent_at,
+        window_ends_at=_window_ends_at(arrival),
         related_case_id=related_case_id,
     )
-    session.add(conversation)
-    session.flush()
+    insert(session, conversation)
     return conversation
 
 
@@ -310,24 +329,24 @@ def _people(actors: Sequence[Actor]) -> list[list[str]]:
 def _write(session: Session, arrival: _Arrival, message: Message, case: Case) -> None:
     """The message with its files and its words in the index; its sighting is taken."""
     files = arrival.ready.files
-    session.add(message)
-    session.flush()
-    if files:
-        rows = [
-            {
-                "office_id": message.office_id,
-                "message_id": message.id,
-                "position": position,
-                "name": file.name,
-                "media_type": file.media_type,
-                "size": file.size,
-                "sha256": file.sha256,
-                "is_inline": file.is_inline,
-                "content_id": file.content_id,
-            }
+    insert(session, message)
+    insert_all(
+        session,
+        [
+            File(
+                office_id=message.office_id,
+                message_id=message.id,
+                position=position,
+                name=file.name,
+                media_type=file.media_type,
+                size=file.size,
+                sha256=file.sha256,
+                is_inline=file.is_inline,
+                content_id=file.content_id,
+            )
             for position, file in enumerate(files)
-        ]
-        session.execute(sa.insert(File), rows)
-        case.has_files = case.has_files or not all(file.is_inline for file in files)
+        ],
+    )
+    case.has_files = case.has_files or not all(file.is_inline for file in files)
     index.add(session, message, case.reference, *(file.name for file in files))
     _taken(session, arrival.waiting, message.id)

@@ -213,7 +213,8 @@ def _fetch(poll: _Poll, due: _Due) -> Batch | ConnectorError:
 def _keep(poll: _Poll, due: _Due, page: Batch, *, is_done: bool) -> None:
     """Transaction B: the page, the cursor after it, the stream's health, and the job that reads what came."""
     at = now()
-    rows = [_sighting(poll, due, raw, at) for raw in page.raws]
+    hashes = poll.deployment.store.put_all(poll.office_id, [raw.content for raw in page.raws]) if page.raws else []
+    rows = [_sighting(poll, due, raw, sha256, at) for raw, sha256 in zip(page.raws, hashes, strict=True)]
     with _holding(poll) as (session, account):
         health.welcomed(session, account)
         stream = session.get_one(Stream, due.id)
@@ -238,7 +239,7 @@ def _keep(poll: _Poll, due: _Due, page: Batch, *, is_done: bool) -> None:
         poll.watch(Progress(stream=due.name, seen=len(rows), new=new, waiting=0 if is_done else page.waiting))
 
 
-def _sighting(poll: _Poll, due: _Due, raw: Raw, at: datetime) -> dict[str, object]:
+def _sighting(poll: _Poll, due: _Due, raw: Raw, sha256: str, at: datetime) -> dict[str, object]:
     """The row of one item, its bytes in the store and synced."""
     arrived_at = raw.arrived_at
     return {
@@ -247,7 +248,7 @@ def _sighting(poll: _Poll, due: _Due, raw: Raw, at: datetime) -> dict[str, objec
         "stream_id": due.id,
         "external_id": raw.external_id,
         "size": len(raw.content) if isinstance(raw.content, bytes) else raw.content.stat().st_size,
-        "sha256": poll.deployment.store.put(poll.office_id, raw.content),
+        "sha256": sha256,
         "arrived_at": arrived_at,
         "fetched_at": at,
         "is_backlog": poll.connected_at is not None and (arrived_at or at) < poll.connected_at,

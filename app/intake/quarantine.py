@@ -74,6 +74,14 @@ def sighting(session: Session, office_id: int, sighting_id: int) -> Sighting:
     return found
 
 
+def one_of(session: Session, office_ids: Collection[int], sighting_id: int) -> Sighting:
+    """A sighting of one of these offices; raises Missing for anybody else's."""
+    found = session.get(Sighting, sighting_id)
+    if found is None or found.office_id not in office_ids:
+        raise Missing
+    return found
+
+
 def retry(session: Session, item: Sighting, *, by: int | None) -> None:
     """Have it read again, by a job. Raises Conflict when it does not wait in quarantine."""
     if item.state is not Reading.QUARANTINED:

@@ -68,7 +68,8 @@ def read(deployment: Deployment, connector: Connector, office_id: int, waiting: 
         raise Unreadable(f"This is larger than {LARGEST // 1024 // 1024} MB.")
     with _raw(deployment, office_id, waiting) as raw:
         item = connector.read(raw)
-    files = tuple(_keep(deployment, office_id, attachment) for attachment in item.attachments)
+    hashes = deployment.store.put_all(office_id, [one.content for one in item.attachments]) if item.attachments else []
+    files = tuple(map(_kept, item.attachments, hashes))
     item = _with_author(_storable(replace(item, attachments=())), waiting.sha256)
     return Ready(item=item, shown=sanitise(item.html) if item.html else Clean(html=""), files=files)
 
@@ -92,12 +93,12 @@ def _raw(deployment: Deployment, office_id: int, waiting: Waiting) -> Iterator[R
         path.unlink(missing_ok=True)
 
 
-def _keep(deployment: Deployment, office_id: int, attachment: Attachment) -> Kept:
+def _kept(attachment: Attachment, sha256: str) -> Kept:
     return Kept(
         name=_text(attachment.name),
         media_type=media_type(attachment.content),
         size=len(attachment.content),
-        sha256=deployment.store.put(office_id, attachment.content),
+        sha256=sha256,
         is_inline=attachment.inline,
         content_id=_text(attachment.content_id),
     )

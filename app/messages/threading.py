@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -39,17 +40,18 @@ def place(session: Session, office_id: int, channel: str, item: Item, *, identit
     What was said in private never joins a public conversation, nor the other way round. The message's own id counts
     while it is only known from answers to it: careless programs give one id to many mails.
     """
-    if not (item.platform_id or item.in_reply_to or item.references or item.thread_id or item.bounced):
+    others = [one for one in (*known_by(item), *item.bounced) if one != item.platform_id]
+    if not (others or item.platform_id):
         return Place()
     found = session.execute(
-        sa.select(Conversation, Participant.identity_id.is_not(None))
-        .join(Mention, Mention.conversation_id == Conversation.id)
-        .outerjoin(
-            Participant,
-            sa.and_(Participant.conversation_id == Conversation.id, Participant.identity_id == identity_id),
-        )
-        .where(Mention.office_id == office_id, Mention.channel == channel, _names(office_id, channel, item))
-        .order_by(Conversation.id.desc())
+        _PLACES,
+        {
+            "office_id": office_id,
+            "channel": channel,
+            "identity_id": identity_id,
+            "own": item.platform_id,
+            "others": others,
+        },
     ).all()
     for conversation, took_part in found:
         is_known = took_part or conversation.person_id == person_id
@@ -58,13 +60,35 @@ def place(session: Session, office_id: int, channel: str, item: Item, *, identit
     return Place(related_case_id=found[0][0].case_id if found else None)
 
 
-def _names(office_id: int, channel: str, item: Item) -> sa.ColumnElement[bool]:
-    others = [one for one in (*known_by(item), *item.bounced) if one != item.platform_id]
+def _places() -> sa.Select[Conversation, bool]:
     used = sa.exists().where(
-        Message.office_id == office_id, Message.channel == channel, Message.platform_id == item.platform_id
+        Message.office_id == sa.bindparam("office_id"),
+        Message.channel == sa.bindparam("channel"),
+        Message.platform_id == sa.bindparam("own"),
     )
-    own = sa.and_(Mention.external_id == item.platform_id, ~used)
-    return sa.or_(Mention.external_id.in_(others), own) if others else own
+    return (
+        sa.select(Conversation, Participant.identity_id.is_not(None))
+        .join(Mention, Mention.conversation_id == Conversation.id)
+        .outerjoin(
+            Participant,
+            sa.and_(
+                Participant.conversation_id == Conversation.id,
+                Participant.identity_id == sa.bindparam("identity_id"),
+            ),
+        )
+        .where(
+            Mention.office_id == sa.bindparam("office_id"),
+            Mention.channel == sa.bindparam("channel"),
+            sa.or_(
+                Mention.external_id.in_(sa.bindparam("others", expanding=True)),
+                sa.and_(Mention.external_id == sa.bindparam("own"), ~used),
+            ),
+        )
+        .order_by(Conversation.id.desc())
+    )
+
+
+_PLACES = _places()  # once: putting it together costs more than running it
 
 
 def knowing(
@@ -87,18 +111,19 @@ def knowing(
 
 def remember(session: Session, conversation: Conversation, ids: Iterable[str], identity_id: int | None) -> None:
     """Have ``conversation`` know these ids and, where one is given, this participant."""
-    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    mentions = [
-        {
-            "office_id": conversation.office_id,
-            "channel": conversation.channel,
-            "external_id": one,
-            "conversation_id": conversation.id,
-        }
-        for one in ids
-    ]
+    mention, participant = _INSERTS[session.get_bind().dialect.name]
+    about = {"office_id": conversation.office_id, "channel": conversation.channel, "conversation_id": conversation.id}
+    mentions = [{**about, "external_id": one} for one in ids]
     if mentions:
-        session.execute(insert(Mention).on_conflict_do_nothing(), mentions)
+        session.execute(mention, mentions)
     if identity_id is not None:
-        taking_part = {"conversation_id": conversation.id, "identity_id": identity_id}
-        session.execute(insert(Participant).on_conflict_do_nothing(), [taking_part])
+        session.execute(participant, {"conversation_id": conversation.id, "identity_id": identity_id})
+
+
+_INSERTS = {
+    name: (
+        insert(cast("sa.Table", Mention.__table__)).on_conflict_do_nothing(),
+        insert(cast("sa.Table", Participant.__table__)).on_conflict_do_nothing(),
+    )
+    for name, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+}

@@ -2,34 +2,55 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.audit.actions import record
+from app.db import insert
 from app.errors import Conflict, Missing
 from app.people.models import Identity, Joined, Person
 from connectors import Actor
 
 
-def identify(session: Session, office_id: int, channel: str, actor: Actor, at: datetime) -> tuple[Identity, Person]:
-    """Who ``actor`` is to the office, with ids.
+@dataclass(frozen=True, slots=True)
+class Who:
+    """Somebody on a platform and the person they are to the office."""
+
+    identity_id: int
+    person_id: int
+    name: str  # the person's
+
+
+# Said once: putting a statement together costs more than running it, and every message runs this one.
+_KNOWN: Final = (
+    sa.select(Identity.id, Identity.name, Person.id, Person.name)
+    .join(Person, Person.id == Identity.person_id)
+    .where(
+        Identity.office_id == sa.bindparam("office_id"),
+        Identity.channel == sa.bindparam("channel"),
+        Identity.external_id == sa.bindparam("external_id"),
+    )
+)
+
+
+def identify(session: Session, office_id: int, channel: str, actor: Actor, at: datetime) -> Who:
+    """Who ``actor`` is to the office.
 
     One whom it does not know becomes a new person: a name alone, or the same address on another channel, never makes
     two people one (domain.md section 6).
     """
-    known = session.execute(
-        sa.select(Identity, Person)
-        .join(Person, Person.id == Identity.person_id)
-        .where(Identity.office_id == office_id, Identity.channel == channel, Identity.external_id == actor.external_id)
-    ).one_or_none()
-    if known is not None:
-        identity, person = known
-        if actor.name and not identity.name:
-            _learn_name(identity, person, actor.name)
-        return identity, person
-    return _new(session, office_id, channel, actor, at)
+    wanted = {"office_id": office_id, "channel": channel, "external_id": actor.external_id}
+    known = session.execute(_KNOWN, wanted).one_or_none()
+    if known is None:
+        return _new(session, office_id, channel, actor, at)
+    identity_id, its_name, person_id, name = known
+    if actor.name and not its_name:
+        name = _learn_name(session, identity_id, actor.name)
+    return Who(identity_id, person_id, name)
 
 
 def join(session: Session, identity: Identity, person: Person, *, by: int, at: datetime) -> None:
@@ -75,10 +96,9 @@ def unjoin(session: Session, identity: Identity, *, by: int) -> Person:
     return former
 
 
-def _new(session: Session, office_id: int, channel: str, actor: Actor, at: datetime) -> tuple[Identity, Person]:
+def _new(session: Session, office_id: int, channel: str, actor: Actor, at: datetime) -> Who:
     person = Person(office_id=office_id, name=actor.name or actor.handle or actor.external_id, first_seen_at=at)
-    session.add(person)
-    session.flush()
+    insert(session, person)
     identity = Identity(
         office_id=office_id,
         person_id=person.id,
@@ -89,16 +109,18 @@ def _new(session: Session, office_id: int, channel: str, actor: Actor, at: datet
         url=actor.url,
         first_seen_at=at,
     )
-    session.add(identity)
-    session.flush()
-    return identity, person
+    insert(session, identity)
+    return Who(identity.id, person.id, person.name)
 
 
-def _learn_name(identity: Identity, person: Person, name: str) -> None:
+def _learn_name(session: Session, identity_id: int, name: str) -> str:
     """The first name that comes with an address; whatever a person typed meanwhile stays."""
+    identity = session.get_one(Identity, identity_id)
+    person = session.get_one(Person, identity.person_id)
+    identity.name = name
     if person.name in {identity.handle, identity.external_id}:
         person.name = name
-    identity.name = name
+    return person.name
 
 
 def _has_identities(session: Session, person: Person) -> bool:

@@ -93,7 +93,7 @@ def desk(session: Session, clock: Clock) -> Desk:
     case = actions.open_case(
         session,
         rules(session, office.id),
-        person=person,
+        person_id=person.id,
         subject="Brown bin missed again",
         channel="email",
         kind=make.Kind.MAIL,

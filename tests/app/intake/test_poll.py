@@ -323,7 +323,7 @@ def test_a_full_disk_is_said_at_the_stream_and_nothing_is_passed_over(
 ) -> None:
     desk.platform.post("0001", subject="Bin")
     with monkeypatch.context() as patch:
-        patch.setattr(type(desk.deployment.store), "put", _full)
+        patch.setattr(type(desk.deployment.store), "put_all", _full)
         poll_account(desk.deployment, desk.account_id)
     stream = desk.streams()["inbox"]
     assert stream.trouble.startswith("There is no room left")
@@ -336,5 +336,5 @@ def _die(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 
-def _full(*_: object) -> str:
+def _full(*_: object) -> list[str]:
     raise NoRoom

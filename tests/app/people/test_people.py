@@ -8,7 +8,9 @@ from sqlalchemy.orm import Session
 
 from app.clock import now
 from app.errors import Conflict, Missing
+from app.office.models import Office
 from app.people import actions, queries
+from app.people.actions import Who
 from app.people.models import Joined
 from connectors import Actor
 from tests import make
@@ -16,47 +18,45 @@ from tests import make
 pytestmark = [pytest.mark.db, pytest.mark.usefixtures("clock")]
 
 
+def known_as(session: Session, office: Office, address: str, *, channel: str = "email", **shown: str) -> Who:
+    return actions.identify(session, office.id, channel, Actor(external_id=address, **shown), now())
+
+
 def test_a_new_address_is_a_new_person(session: Session) -> None:
     office = make.office(session)
-    identity, person = actions.identify(
-        session, office.id, "email", Actor(external_id="ann@x.example", name="Ann", handle="Ann@X.example"), now()
-    )
-    assert (person.name, identity.handle, identity.joined) == ("Ann", "Ann@X.example", Joined.FIRST_SEEN)
+    who = known_as(session, office, "ann@x.example", name="Ann", handle="Ann@X.example")
+    identity = queries.identity(session, office.id, who.identity_id)
+    assert (who.name, identity.handle, identity.joined) == ("Ann", "Ann@X.example", Joined.FIRST_SEEN)
+    assert identity.person_id == who.person_id
 
 
 def test_a_known_address_is_the_same_person_under_whatever_name(session: Session) -> None:
     office = make.office(session)
-    first, person = actions.identify(session, office.id, "email", Actor(external_id="ann@x.example", name="Ann"), now())
-    again = actions.identify(session, office.id, "email", Actor(external_id="ann@x.example", name="Mrs Smith"), now())
-    assert again == (first, person)
-    assert person.name == "Ann"
+    first = known_as(session, office, "ann@x.example", name="Ann")
+    assert known_as(session, office, "ann@x.example", name="Mrs Smith") == first
 
 
 def test_the_same_name_never_makes_two_people_one(session: Session) -> None:
     office = make.office(session)
-    _, one = actions.identify(session, office.id, "email", Actor(external_id="a@x.example", name="Ann Lee"), now())
-    _, two = actions.identify(session, office.id, "email", Actor(external_id="b@x.example", name="Ann Lee"), now())
-    _, three = actions.identify(session, office.id, "reddit", Actor(external_id="a@x.example", name="Ann Lee"), now())
-    assert len({one.id, two.id, three.id}) == 3
+    one = known_as(session, office, "a@x.example", name="Ann Lee")
+    two = known_as(session, office, "b@x.example", name="Ann Lee")
+    three = known_as(session, office, "a@x.example", name="Ann Lee", channel="reddit")
+    assert len({one.person_id, two.person_id, three.person_id}) == 3
 
 
 def test_offices_do_not_know_each_others_people(session: Session) -> None:
-    actor = Actor(external_id="ann@x.example", name="Ann")
-    _, one = actions.identify(session, make.office(session).id, "email", actor, now())
-    _, two = actions.identify(session, make.office(session).id, "email", actor, now())
-    assert one.id != two.id
+    one = known_as(session, make.office(session), "ann@x.example", name="Ann")
+    two = known_as(session, make.office(session), "ann@x.example", name="Ann")
+    assert one.person_id != two.person_id
 
 
 def test_a_name_that_comes_later_is_learned_unless_somebody_wrote_one(session: Session) -> None:
     office = make.office(session)
-    _, plain = actions.identify(session, office.id, "email", Actor(external_id="a@x.example"), now())
-    assert plain.name == "a@x.example"
-    actions.identify(session, office.id, "email", Actor(external_id="a@x.example", name="Ann"), now())
-    assert plain.name == "Ann"
-    _, written = actions.identify(session, office.id, "email", Actor(external_id="b@x.example"), now())
-    written.name = "Bob of Weir Road"
-    actions.identify(session, office.id, "email", Actor(external_id="b@x.example", name="Bob"), now())
-    assert written.name == "Bob of Weir Road"
+    assert known_as(session, office, "a@x.example").name == "a@x.example"
+    assert known_as(session, office, "a@x.example", name="Ann").name == "Ann"
+    written = known_as(session, office, "b@x.example")
+    queries.person(session, office.id, written.person_id).name = "Bob of Weir Road"
+    assert known_as(session, office, "b@x.example", name="Bob").name == "Bob of Weir Road"
 
 
 def test_joined_identities_are_one_person_until_the_join_is_taken_back(session: Session) -> None:
