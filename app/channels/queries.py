@@ -78,6 +78,14 @@ def account(session: Session, office_id: int, account_id: int) -> Account:
     return found
 
 
+def one_of(session: Session, office_ids: Collection[int], account_id: int) -> Account:
+    """An account of one of these offices; raises Missing for anybody else's and for a removed one."""
+    found = session.get(Account, account_id)
+    if found is None or found.office_id not in office_ids or found.state is State.REMOVED:
+        raise Missing
+    return found
+
+
 def accounts(session: Session, office_ids: Collection[int]) -> list[Account]:
     """Every account of these offices that was not removed, in the order in which they were added."""
     query = sa.select(Account).where(Account.office_id.in_(office_ids), Account.state != State.REMOVED)
