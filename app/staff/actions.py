@@ -344,6 +344,17 @@ def ask_for_reset(session: Session, email: str, key_hash: str, *, at: datetime) 
     mail_link(session, link)
 
 
+def reset_link(session: Session, staff: Staff, *, by: int, at: datetime) -> Link:
+    """A reset that an administrator hands on, where mail cannot; the earlier ones are good for nothing any more."""
+    old = sa.update(Link).where(Link.staff_id == staff.id, Link.purpose == Purpose.RESET, Link.used_at.is_(None))
+    session.execute(old.values(used_at=at))
+    link = Link(purpose=Purpose.RESET, staff_id=staff.id, made_at=at, ends_at=at + RESET_HOLDS, made_by_id=by)
+    session.add(link)
+    session.flush()
+    record(session, "reset_link", "staff", staff.id, office_id=0, by=by)
+    return link
+
+
 def mail_link(session: Session, link: Link) -> None:
     """Have a link mailed; its random part is made when the mail is written."""
     jobs.defer(session, jobs.Kind.MAIL_LINK, link.id)

@@ -18,7 +18,6 @@ class Permission(StrEnum):
     MANAGE_ACCOUNTS = "manage_accounts"
     MANAGE_OFFICE = "manage_office"
     VIEW_AUDIT = "view_audit"
-    EXPORT = "export"
     ADMINISTER = "administer"  # of the install, not of an office
 
 

@@ -16,6 +16,21 @@ OPEN = {
     "health.ready": "a load balancer asks whether the database answers",
     "health.metrics": "a collector asks with a token of its own",
     "static": "the look of every page, that of the sign-in too",
+    "setup.start": "an install that nobody looks after yet is begun here",
+    "setup.begin": "the same; from another machine only with the code in the log",
+    "staff.sign_in": "where people sign in",
+    "staff.give_password": "where people sign in",
+    "staff.code": "the second step, after the first only",
+    "staff.give_code": "the second step, after the first only",
+    "staff.sign_out": "a session that has ended can still be signed out of",
+    "staff.forgotten": "whoever has forgotten the password cannot sign in",
+    "staff.ask_for_reset": "whoever has forgotten the password cannot sign in",
+    "staff.reset": "the link is the proof",
+    "staff.choose_after_reset": "the link is the proof",
+    "staff.join": "the link is the proof",
+    "staff.choose_after_invitation": "the link is the proof",
+    "staff.choose_language": "whoever cannot read the sign-in page cannot sign in",
+    "staff.help_page": "whoever cannot sign in needs help most",
 }
 
 

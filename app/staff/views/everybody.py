@@ -8,7 +8,9 @@ from flask_babel import gettext
 
 from app.clock import now
 from app.staff import actions, present, queries
+from app.staff.joining import address
 from app.staff.views.blueprint import blueprint
+from app.web import deployment
 from app.web.guard import Permission, allow
 from app.web.session import session
 
@@ -17,12 +19,7 @@ from app.web.session import session
 @allow(Permission.ADMINISTER)
 def everybody() -> ResponseReturnValue:
     """Everybody, with their offices."""
-    return render_template(
-        "staff/everybody.html",
-        title=gettext("People who sign in"),
-        people=queries.everybody(session),
-        me_id=present.current().id,
-    )
+    return _page()
 
 
 @blueprint.post("/administration/people/<int:staff_id>/block")
@@ -57,6 +54,25 @@ def help_with_second_step(staff_id: int) -> ResponseReturnValue:
     staff = queries.staff(session, staff_id)
     actions.turn_off_second_step(session, staff, by=present.current().id, at=now())
     return _back(gettext("They sign in with their password alone, and should set up the second step again."))
+
+
+@blueprint.post("/administration/people/<int:staff_id>/reset")
+@allow(Permission.ADMINISTER, fresh=True)
+def make_reset(staff_id: int) -> ResponseReturnValue:
+    """A link for who has forgotten the password: shown once, to be handed on where mail cannot."""
+    staff = queries.staff(session, staff_id)
+    link = actions.reset_link(session, staff, by=present.current().id, at=now())
+    return _page(shown=(staff.name, address(deployment().settings, link)))
+
+
+def _page(shown: tuple[str, str] | None = None) -> str:
+    return render_template(
+        "staff/everybody.html",
+        title=gettext("People who sign in"),
+        people=queries.everybody(session),
+        me_id=present.current().id,
+        shown=shown,
+    )
 
 
 def _back(said: str) -> ResponseReturnValue:

@@ -116,7 +116,6 @@ def _hand_over(office: Office, name: str, link: Link | None) -> ResponseReturnVa
 
 
 def _team_page(office: Office, form: InviteForm, shown: tuple[str, str] | None = None) -> str:
-    session.flush()
     return render_template(
         "staff/team.html",
         title=gettext("Team"),
