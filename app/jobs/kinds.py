@@ -21,7 +21,6 @@ class Kind(StrEnum):
     KEEP_GOING = "keep_going"  # what should be waiting waits
     SEAL_AUDIT = "seal_audit"
     SWEEP_STORE = "sweep_store"
-    APPLY_RETENTION = "apply_retention"
 
     @property
     def priority(self) -> int:
