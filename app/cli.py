@@ -7,26 +7,33 @@ error. What lists something takes ``--json``.
 from __future__ import annotations
 
 import json
+import logging
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 from zoneinfo import ZoneInfo
 
 import click
 from pydantic import ValidationError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.orm import Session
 
 from app import jobs
 from app.clock import now
+from app.db import is_migrated
 from app.db import migrate as migrate_database
 from app.deployment import Deployment, deploy
 from app.errors import Invalid, Missing, Problem
+from app.logs import keep_log
 from app.settings import Settings
 from connectors import ConnectorError
+
+if TYPE_CHECKING:
+    from app.channels.models import Account
 
 _LONDON = ZoneInfo("Europe/London")
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
@@ -41,17 +48,27 @@ def main() -> None:
         sys.exit(error.exit_code)
     except click.Abort:
         sys.exit(130)
+    except Invalid as problem:
+        _fail(f"{problem.field}: {problem}" if problem.field else str(problem))
     except (Problem, ConnectorError) as problem:
         _fail(str(problem))
     except ValidationError as error:
         first = error.errors()[0]
-        _fail(f"The setting POSTBAG_{str(first['loc'][0]).upper()} will not do: {first['msg']}")
+        why = first["msg"].removeprefix("Value error, ")
+        _fail(f"The setting POSTBAG_{str(first['loc'][0]).upper()} will not do: {why}")
     except OperationalError as error:
         _fail(f"The database cannot be used: {error.orig}")
+    except ArgumentError:  # its own message repeats the address, password and all
+        _fail("The setting POSTBAG_DATABASE_URL will not do: write postgresql://user@host/name.")
+    except BrokenPipeError:  # whoever read along has heard enough: export | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
 
 
 def _fail(sentence: str) -> NoReturn:
-    click.echo(sentence, err=True)
+    click.echo(" ".join(sentence.split()), err=True)  # one line, however many a database server needs
     sys.exit(1)
 
 
@@ -61,10 +78,18 @@ def commands() -> None:
 
 
 def _open(*, migrated: bool = True) -> Deployment:
-    """What the settings name, with its tables made ready."""
-    deployment = deploy(Settings())
+    """What the settings name, with its tables made ready, for the length of the command.
+
+    Raises Problem where they are not ready and are not to be made so.
+    """
+    settings = Settings()
+    keep_log(settings, least=logging.ERROR)  # a command prints what it found, and its trouble as a sentence
+    deployment = deploy(settings)
+    click.get_current_context().call_on_close(deployment.close)
     if migrated:
         migrate_database(deployment.database)
+    elif not is_migrated(deployment.database):
+        raise Problem("The database's tables are not those of this version: python -m app migrate makes them.")
     return deployment
 
 
@@ -94,9 +119,12 @@ def work() -> None:
 @click.option("--port", type=int, default=8010, show_default=True, help="Port to listen on.")
 def demo(port: int) -> None:
     """Run the demonstration: the borough of Fernmoor, in a folder of its own that is gone afterwards."""
-    from app.demonstration.showing import show
+    from app.demonstration.showing import fernmoor
+    from app.serving import serve as serve_office
 
-    show(port)
+    click.echo("Founding the borough of Fernmoor …")
+    with fernmoor(port) as deployment:
+        serve_office(deployment.settings, deployment)
 
 
 @commands.command()
@@ -267,10 +295,11 @@ def account_add(
 def account_list(office_id: int | None, *, as_json: bool) -> None:
     """List the streams of every account, with their health."""
     from app.channels.queries import streams
+    from app.office.queries import office as office_of
     from app.office.queries import offices
 
     with _open().database.reading() as session:
-        wanted = [one.id for one in offices(session) if office_id in {None, one.id}]
+        wanted = [one.id for one in offices(session)] if office_id is None else [office_of(session, office_id).id]
         _list([asdict(one) for one in streams(session, wanted, now())], as_json=as_json)
 
 
@@ -282,7 +311,7 @@ def account_check(account_id: int) -> None:
 
     deployment = _open()
     with deployment.database.reading() as session:
-        its_line = line(session, deployment, account_id)
+        its_line = line(session, deployment, _connected(session, account_id).id)
     with its_line.use(deployment) as connection:
         checked = connection.check()
     for sentence in (*checked.missing, *checked.warnings):
@@ -297,13 +326,19 @@ def account_check(account_id: int) -> None:
 def account_remove(account_id: int) -> None:
     """Stop fetching and sending with an account, and forget its password. What it brought stays."""
     from app.channels import actions
-    from app.channels.models import Account
 
     with _open().database.transaction() as session:
-        found = session.get(Account, account_id)
-        if found is None:
-            raise Missing("There is no account %(account)s.", account=account_id)
-        actions.remove(session, found, by=None)
+        actions.remove(session, _connected(session, account_id), by=None)
+
+
+def _connected(session: Session, account_id: int) -> Account:
+    """The account; raises Missing for one that was removed."""
+    from app.channels.models import Account, State
+
+    found = session.get(Account, account_id)
+    if found is None or found.state is State.REMOVED:
+        raise Missing("There is no account %(account)s.", account=account_id)
+    return found
 
 
 @commands.command()
@@ -473,18 +508,18 @@ def _since(given: str) -> datetime | None:
     """``14d``, a date, or ``all`` (``None``)."""
     if given == "all":
         return None
-    if given.endswith("d") and given[:-1].isdecimal():
-        return now() - timedelta(days=int(given[:-1]))
     try:
-        return datetime.fromisoformat(given).replace(tzinfo=_LONDON).astimezone(UTC)
-    except ValueError as error:
+        if given.endswith("d") and given[:-1].isdecimal():
+            return now() - timedelta(days=int(given[:-1]))
+        return datetime.combine(date.fromisoformat(given), time.min, _LONDON).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise Invalid("Write --since as a number of days (14d), a date (2026-03-24), or all.") from error
 
 
 def _list(rows: Iterable[Mapping[str, Any]], *, as_json: bool) -> None:
     for row in rows:
         if as_json:
-            click.echo(json.dumps(dict(row), ensure_ascii=False, default=str))
+            click.echo(json.dumps(dict(row), ensure_ascii=False, default=datetime.isoformat))
         else:
             click.echo("\t".join("" if value is None else str(value) for value in row.values()))
 

@@ -187,7 +187,7 @@ def load_models() -> None:
 
 def migrate(database: Database) -> None:
     """Make the tables what this version needs. Several processes may start at once: one does it, the others wait."""
-    if _is_migrated(database):
+    if is_migrated(database):
         return
     from alembic import command  # 12 MB that a process which finds everything done never needs
     from alembic.config import Config
@@ -199,7 +199,7 @@ def migrate(database: Database) -> None:
         command.upgrade(config, "head")
 
 
-def _is_migrated(database: Database) -> bool:
+def is_migrated(database: Database) -> bool:
     """Whether the newest migration has run; their files are numbered."""
     newest = max(path.name.partition("_")[0] for path in _MIGRATIONS.glob("versions/[0-9]*.py"))
     with database.engine.connect() as connection:

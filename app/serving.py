@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import signal
-import sys
 from types import FrameType
 
 import click
-import structlog
 from waitress.server import create_server
 
 from app import create_app
 from app.db import migrate
 from app.deployment import Deployment, deploy
 from app.errors import Problem
+from app.logs import keep_log
 from app.settings import Settings
 from app.worker import Worker
 
@@ -61,29 +59,6 @@ def work(settings: Settings) -> None:
         Worker(made).run()
     finally:
         made.close()
-
-
-def keep_log(settings: Settings) -> None:
-    """Write log lines to standard error, for people or for a collector. Libraries say only what is wrong.
-
-    Some libraries log whole requests, tokens among them, at their lowest levels (channels.md section 5).
-    """
-    shown = (
-        structlog.processors.JSONRenderer()
-        if settings.log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            shown,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
-    )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:

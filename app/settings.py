@@ -12,6 +12,8 @@ from typing import Annotated, Literal
 from pydantic import AnyHttpUrl, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+_SCHEMES = ("postgresql", "postgres", "sqlite")
+
 
 def _data_home() -> Path:
     base = os.environ.get("XDG_DATA_HOME")
@@ -58,6 +60,13 @@ class Settings(BaseSettings):
             if isinstance(value, str)
             else value
         )
+
+    @field_validator("database_url")
+    @classmethod
+    def _known(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and value.get_secret_value().partition(":")[0] not in _SCHEMES:
+            raise ValueError("write postgresql://user@host/name")
+        return value
 
     @property
     def url(self) -> str:

@@ -1,4 +1,4 @@
-"""Running the demonstration: a folder of its own that is gone afterwards, so that it never meets a real office."""
+"""The demonstration, ready to be served: in a folder of its own that is gone afterwards, far from any real office."""
 
 from __future__ import annotations
 
@@ -7,21 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import click
-
 from app.db import migrate
 from app.demonstration.founding import found
 from app.demonstration.platform import Fernmoor, channels
 from app.deployment import DEMONSTRATION, Deployment, deploy
-from app.serving import serve
 from app.settings import Settings
-
-
-def show(port: int) -> None:
-    """Found Fernmoor and serve it on this machine until Ctrl-C."""
-    click.echo("Founding the borough of Fernmoor …")
-    with fernmoor(port) as deployment:
-        serve(deployment.settings, deployment)
 
 
 @contextmanager

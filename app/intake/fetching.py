@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from app.channels.models import Account
+from app.channels.models import Account, State
 from app.channels.queries import Health, streams
 from app.clock import now
 from app.deployment import Deployment
@@ -78,7 +78,7 @@ def _accounts(deployment: Deployment, account_id: int | None) -> list[int]:
         if account_id is None:
             return list(session.scalars(sa.select(Account.id).where(Account.state.in_(POLLED)).order_by(Account.id)))
         found = session.get(Account, account_id)
-        if found is None:
+        if found is None or found.state is State.REMOVED:
             raise Missing("There is no account %(account)s.", account=account_id)
         if found.state not in POLLED:
             raise Problem("%(account)s is not being fetched: it is %(state)s.", account=found.name, state=found.state)
@@ -87,9 +87,16 @@ def _accounts(deployment: Deployment, account_id: int | None) -> list[int]:
 
 def _troubles(deployment: Deployment, accounts: list[int]) -> tuple[str, ...]:
     with deployment.database.reading() as session:
-        offices = set(session.scalars(sa.select(Account.office_id).where(Account.id.in_(accounts))))
-        return tuple(
+        wanted = session.scalars(sa.select(Account).where(Account.id.in_(accounts)).order_by(Account.id)).all()
+        busy = [f"{one.name}: another process is fetching it." for one in wanted if _is_held(one)]
+        failing = [
             f"{one.account}, {one.stream}: {one.trouble}"
-            for one in streams(session, offices, now())
+            for one in streams(session, {one.office_id for one in wanted}, now())
             if one.account_id in accounts and one.health is not Health.OK and one.trouble
-        )
+        ]
+    return *busy, *failing
+
+
+def _is_held(account: Account) -> bool:
+    """Whether somebody else's poll is under way, or died less than a lease ago; our own has ended."""
+    return account.lease_until is not None and account.lease_until > now()

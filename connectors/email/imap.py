@@ -295,12 +295,12 @@ class Imap:
             bodies: Mapping[int, bytes | Path | None] = {uids[0]: _in_pieces(client, uids[0], self._spool)}
         else:
             answer = client.fetch(uids, ["BODY.PEEK[]"])
-            bodies = {uid: found.get(b"BODY[]") for uid, found in answer.items()}
-        _sure_to_be_gone(client, [uid for uid in uids if not bodies.get(uid)])
+            bodies = {uid: _body(found, walk.seen[uid][0]) for uid, found in answer.items() if uid in walk.seen}
+        _sure_to_be_gone(client, [uid for uid in uids if bodies.get(uid) is None])
         return tuple(
             Raw(external_id=f"{walk.place.uidvalidity}:{uid}", content=content, arrived_at=walk.seen[uid][1])
             for uid in uids
-            if (content := bodies.get(uid))
+            if (content := bodies.get(uid)) is not None
         )
 
     def _newest(self, client: _Client, folder: str) -> tuple[bytes, datetime] | None:
@@ -442,6 +442,15 @@ def _sizes(client: _Client, uids: list[int]) -> dict[int, tuple[int, datetime]]:
     }
     _sure_to_be_gone(client, [uid for uid in uids if uid not in found])
     return found
+
+
+def _body(answer: Mapping[bytes, Any], size: int) -> bytes | None:
+    """A mail's bytes; ``None`` where the server hands out none.
+
+    A mail of no bytes is one as well (a full disk leaves them behind): the office is to see it, once.
+    """
+    body: bytes | None = answer.get(b"BODY[]")
+    return body or (None if size else b"")
 
 
 def _sure_to_be_gone(client: _Client, uids: list[int]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import ssl
+import uuid
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -106,6 +107,12 @@ class Dovecot:
                     client.create_folder(folder)
                 for first in range(0, len(waiting), _AT_ONCE):
                     client.multiappend(folder, waiting[first : first + _AT_ONCE])
+
+    def deliver_nothing(self, user: str) -> None:
+        """Leave a mail of no bytes in the inbox, as a full disk does."""
+        path = self.mail / user / "new" / f"{uuid.uuid4().hex}.mx"
+        path.touch()
+        account.give(path)
 
     def messages(self, user: str, folder: str = "INBOX") -> list[bytes]:
         """Every mail of a folder, oldest first."""

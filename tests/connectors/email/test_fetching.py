@@ -180,6 +180,16 @@ def test_a_large_mail_comes_alone_in_a_file_to_the_byte(dovecot: Dovecot, box: M
     raw.content.unlink()
 
 
+def test_a_mail_without_a_single_byte_comes_like_any_other(dovecot: Dovecot, box: Mailbox, address: str) -> None:
+    dovecot.deliver(address, mail("one"))
+    dovecot.deliver_nothing(address)
+    dovecot.deliver(address, mail("three"))
+    page = box.fetch("INBOX", None, Budget())
+    assert [raw.read() for raw in page.raws].count(b"") == 1
+    assert subjects([page]) == ["one", "three"]
+    assert box.fetch("INBOX", page.cursor, Budget()).raws == ()
+
+
 def test_a_kept_line_that_has_died_is_dialled_again(dovecot: Dovecot, address: str) -> None:
     dovecot.deliver(address, mail("one"))
     with Line(dovecot.imaps_port) as line:
