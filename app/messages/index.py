@@ -7,7 +7,9 @@ no search walks another office's words. Words of some fields are stored a second
 
 SQLite keeps them in an FTS5 table of its own, PostgreSQL in a ``tsvector`` with a GIN index (migration 0002). FTS5
 keeps the text as well: a contentless table (a quarter of the size) forgets a message only when it is told the very same
-words again, and what must be erased cannot hang on that.
+words again, and what must be erased cannot hang on that. FTS5 gives the newest first by itself. GIN gives all or
+nothing, so on PostgreSQL words carry also the part of the index that they are in (``o12.30_bin``: messages from
+30 x 32,768 on), and the parts are asked one after the other, newest first, until there is enough.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from sqlalchemy.orm import Session
 from app.messages.models import Message
 
 MOST_WORDS: Final = 16_000  # a tsvector counts positions up to 16,383; a mail of 60 pages has as many words
+_PART: Final = 15  # bits: the size of a part of the index on PostgreSQL; its longest answer takes about 5 ms
 _MOST_TEXT: Final = 250_000  # characters read for words: a tsvector holds 1 MB, and a mail may hold 30
 
 # A longer word falls into pieces, here and in what is looked for: a phrase. A tsvector refuses very long ones.
@@ -88,6 +91,7 @@ def add(session: Session, message: Message, *more: str) -> None:
     dialect = session.get_bind().dialect.name
     words = entry(
         message.office_id,
+        message.id,
         dialect,
         subject=message.subject,
         author=f"{message.author_name} {message.author_handle}",
@@ -104,7 +108,9 @@ def remove(session: Session, message_ids: Iterable[int]) -> None:
         session.execute(_REMOVE[session.get_bind().dialect.name], ids)
 
 
-def entry(office_id: int, dialect: str, *, subject: str, author: str, channel: str, texts: Iterable[str]) -> str:
+def entry(
+    office_id: int, message_id: int, dialect: str, *, subject: str, author: str, channel: str, texts: Iterable[str]
+) -> str:
     """What is stored for a message: its words with their office, for PostgreSQL each with its place."""
     fields = ((Field.SUBJECT, subject), (Field.AUTHOR, author), (Field.CHANNEL, channel))
     words = [f"{field}_{word}" for field, text in fields for word in fold(text[:_MOST_TEXT])]
@@ -112,9 +118,10 @@ def entry(office_id: int, dialect: str, *, subject: str, author: str, channel: s
         # The bare office stands between two texts, so that no phrase reaches from one into the next.
         words += ["_", *map("_".__add__, fold(text[:_MOST_TEXT]))]
     del words[MOST_WORDS:]
-    start = f"o{office_id}"
     if dialect == "sqlite":
+        start = f"o{office_id}"
         return start + f" {start}".join(words)
+    start = f"o{office_id}.{message_id >> _PART}"
     return " ".join(f"{start}{word}:{place}" for place, word in enumerate(words, 1))
 
 
@@ -137,43 +144,52 @@ def newest(
     """
     if not offices:
         return []
-    dialect = session.get_bind().dialect.name
-    query = _SELECT[dialect]
-    wanted = {"limit": limit, "below": below or _NO_BOUND, "down_to": down_to or 0}
-    return list(session.execute(query, {"wanted": expression(offices, phrases, dialect), **wanted}).scalars())
+    given: dict[str, object] = {"limit": limit, "below": below or _NO_BOUND, "down_to": down_to or 0}
+    if session.get_bind().dialect.name == "sqlite":
+        given["wanted"] = _either(_fts5(office_id, phrases) for office_id in sorted(offices))
+        return list(session.scalars(_FTS5, given))
+    newest_part = ((below - 1 if below else session.scalar(_NEWEST)) or 0) >> _PART
+    parts = range(newest_part, ((down_to or 0) >> _PART) - 1, -1)
+    given["wanted"] = [_either((_tsquery(office, part, phrases) for office in sorted(offices)), "|") for part in parts]
+    return list(session.scalars(_TSQUERY, given))
 
 
 _NO_BOUND: Final = 2**62
-_SELECT = {
-    "sqlite": sa.text(
-        "SELECT rowid FROM search_words WHERE search_words MATCH :wanted AND rowid < :below AND rowid >= :down_to "
-        "ORDER BY rowid DESC LIMIT :limit"
-    ),
-    # "+ 0": sorting what the GIN index finds in one office takes a few milliseconds; walking the primary key back to
-    # front instead, which the planner likes for its LIMIT, reads the words of every other office on the way.
-    "postgresql": sa.text(
-        "SELECT message_id FROM search_words WHERE words @@ CAST(:wanted AS tsquery) "
-        "AND message_id + 0 < :below AND message_id + 0 >= :down_to ORDER BY message_id + 0 DESC LIMIT :limit"
-    ),
-}
+_EVERYTHING: Final = (Phrase(("",)),)
+_FTS5: Final = sa.text(
+    "SELECT rowid FROM search_words WHERE search_words MATCH :wanted AND rowid < :below AND rowid >= :down_to "
+    "ORDER BY rowid DESC LIMIT :limit"
+)
+_NEWEST: Final = sa.text("SELECT max(message_id) FROM search_words")
+# One part after the other, as LATERAL leaves no other way, and no further than LIMIT asks. "+ 0": sorting what GIN
+# finds in a part is quick; walking the primary key back to front, which LIMIT makes look cheap, reads every word.
+_TSQUERY: Final = sa.text(
+    "SELECT found.message_id FROM unnest(CAST(:wanted AS text[])) AS part (wanted), LATERAL ("
+    "SELECT message_id FROM search_words WHERE words @@ CAST(part.wanted AS tsquery) "
+    "AND message_id + 0 < :below AND message_id + 0 >= :down_to ORDER BY message_id + 0 DESC"
+    ") AS found LIMIT :limit"
+)
 
 
-def expression(offices: Iterable[int], phrases: Sequence[Phrase], dialect: str) -> str:
-    """The query in the database's own language: any office, and in it all phrases."""
-    each = _fts5 if dialect == "sqlite" else _tsquery
-    both, either = (" AND ", " OR ") if dialect == "sqlite" else (" & ", " | ")
-    everything = (Phrase(("",)),)
-    return either.join(
-        "(" + both.join(each(office_id, phrase) for phrase in phrases or everything) + ")"
-        for office_id in sorted(offices)
+def _either(each: Iterable[str], word: str = "OR") -> str:
+    return f" {word} ".join(f"({one})" for one in each)
+
+
+def _fts5(office_id: int, phrases: Sequence[Phrase]) -> str:
+    """All of ``phrases`` in one office, in the language of FTS5."""
+    return " AND ".join(
+        '"' + " ".join(f"o{office_id}{phrase.field}_{word}" for word in phrase.words) + '"' + "*" * phrase.is_beginning
+        for phrase in phrases or _EVERYTHING
     )
 
 
-def _fts5(office_id: int, phrase: Phrase) -> str:
-    words = " ".join(f"o{office_id}{phrase.field}_{word}" for word in phrase.words)
-    return f'"{words}" *' if phrase.is_beginning else f'"{words}"'
-
-
-def _tsquery(office_id: int, phrase: Phrase) -> str:
-    words = " <-> ".join(f"'o{office_id}{phrase.field}_{word}'" for word in phrase.words)
-    return f"({words}:*)" if phrase.is_beginning else f"({words})"
+def _tsquery(office_id: int, part: int, phrases: Sequence[Phrase]) -> str:
+    """All of ``phrases`` in one office and one part of the index, in the language of PostgreSQL."""
+    start = f"o{office_id}.{part}"
+    return " & ".join(
+        "("
+        + " <-> ".join(f"'{start}{phrase.field}_{word}'" for word in phrase.words)
+        + ":*" * phrase.is_beginning
+        + ")"
+        for phrase in phrases or _EVERYTHING
+    )

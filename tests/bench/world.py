@@ -1,16 +1,17 @@
 """A large install to measure: 60 offices, 20,000 open cases and as many messages as are asked for, out of one seed.
 
 Rows are written past the ORM (COPY on PostgreSQL), in the order of ids, with every column that the program would have
-written and the words as the program's own index folds them. The SQLite file is kept in the temporary folder, under a
-name that changes with the migrations and with this module, so that the second run starts at once.
+written and the words as the program's own index folds them. A world is kept in the temporary folder, in
+``postbag-bench-…`` under a name that changes with the migrations, so that the second run starts at once.
+``./dev bench world [--messages N] [--database sqlite|postgresql]`` makes one beforehand.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import random
-import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -19,7 +20,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from enum import Enum
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import psycopg
 import sqlalchemy as sa
@@ -33,6 +34,7 @@ from app.settings import Settings
 from tests.house.tree import ROOT
 from tests.servers.postgres import Postgres
 
+_EDITION = "1"  # another one where the rows below change, so that no world of an older kind is measured
 NOW: Final = datetime(2026, 4, 7, 8, 0, tzinfo=UTC)
 OFFICES: Final = 60
 OPEN_CASES: Final = 20_000
@@ -496,6 +498,7 @@ def _words(world: World, dialect: str) -> Iterator[tuple[int, str]]:
             row["id"],
             entry(
                 row["office_id"],
+                row["id"],
                 dialect,
                 subject=row["subject"],
                 author=author,
@@ -506,20 +509,21 @@ def _words(world: World, dialect: str) -> Iterator[tuple[int, str]]:
 
 
 def sqlite_world(messages: int) -> Path:
-    """The SQLite file of a world, made unless it is there."""
-    path = Path(tempfile.gettempdir()) / f"postbag-bench-{_version()}" / f"{messages}.db"
+    """The data folder of an install on SQLite that holds a world, made unless it is there."""
+    folder = _folder() / str(messages)
+    path = folder / "postbag.db"
     if path.exists():
-        return path
-    path.parent.mkdir(exist_ok=True)
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".making")
     unfinished.unlink(missing_ok=True)
-    print(f"Making a world of {messages:,} messages (once): {path}", flush=True)
+    print(f"Making a world of {messages:,} messages (once): {folder}", flush=True)
     database = Database(f"sqlite:///{unfinished}")
     migrate(database)
     database.close()
     fill_sqlite(unfinished, World(messages))
     unfinished.rename(path)
-    return path
+    return folder
 
 
 def fill_sqlite(path: Path, world: World) -> None:
@@ -541,15 +545,32 @@ def fill_sqlite(path: Path, world: World) -> None:
     connection.close()
 
 
-def postgresql_world(server: Postgres, messages: int) -> str:
-    """The URL of a world in a throw-away PostgreSQL."""
-    url = server.url()
-    database = Database(Settings(database_url=SecretStr(url)).url)
-    migrate(database)
-    database.close()
-    print(f"Making a world of {messages:,} messages in PostgreSQL …", flush=True)
-    fill_postgresql(url, World(messages))
-    return url
+class PostgresqlWorld(Postgres):
+    """A PostgreSQL with a world in it, made the first time; it stays on the disk. ``world`` is its URL."""
+
+    def __init__(self, messages: int) -> None:
+        self.messages = messages
+        self._note = _folder() / f"{messages}.postgresql"  # where its cluster lies, and what its database is called
+
+    def __enter__(self) -> Self:
+        if self._note.exists():
+            folder, self.world = self._note.read_text().splitlines()
+            self._folder, self._data = Path(folder), Path(folder) / "data"
+            self.start()
+            return self
+        super().__enter__()
+        self.world = self.url()
+        database = Database(Settings(database_url=SecretStr(self.world)).url)
+        migrate(database)
+        database.close()
+        print(f"Making a world of {self.messages:,} messages in PostgreSQL (once): {self._folder}", flush=True)
+        fill_postgresql(self.world, World(self.messages))
+        self._note.parent.mkdir(exist_ok=True)
+        self._note.write_text(f"{self._folder}\n{self.world}")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
 
 def fill_postgresql(url: str, world: World) -> None:
@@ -577,15 +598,29 @@ def _copy(
             copy.write_row(row)
 
 
-def forget() -> None:
-    """Throw away the worlds that are kept."""
-    for folder in Path(tempfile.gettempdir()).glob("postbag-bench-*"):
-        shutil.rmtree(folder)
+def _folder() -> Path:
+    return Path(tempfile.gettempdir()) / f"postbag-bench-{_version()}"
 
 
 def _version() -> str:
-    made = hashlib.sha256(Path(__file__).read_bytes())
+    made = hashlib.sha256(_EDITION.encode())
     for path in sorted((ROOT / "migrations" / "versions").glob("*.py")):
         made.update(path.read_bytes())
-    made.update((ROOT / "app" / "messages" / "index.py").read_bytes())
     return made.hexdigest()[:12]
+
+
+def main() -> None:
+    """Make a world, unless it is there."""
+    parser = argparse.ArgumentParser(prog="dev bench world", description=__doc__)
+    parser.add_argument("--messages", type=int, default=1_000_000)
+    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
+    options = parser.parse_args()
+    if options.database == "sqlite":
+        sqlite_world(options.messages)
+    else:
+        with PostgresqlWorld(options.messages):
+            pass
+
+
+if __name__ == "__main__":
+    main()

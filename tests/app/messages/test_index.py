@@ -41,15 +41,15 @@ def test_a_folded_word_has_nothing_that_a_database_would_read_as_its_own(text: s
 
 
 def test_every_word_carries_its_office_and_fields_are_kept_apart() -> None:
-    words = entry(12, "sqlite", subject="Bins", author="Ann", channel="email", texts=("Brown bin", ""))
+    words = entry(12, 1, "sqlite", subject="Bins", author="Ann", channel="email", texts=("Brown bin", ""))
     assert words == "o12s_bins o12f_ann o12c_email o12_ o12_bins o12_ o12_ann o12_ o12_brown o12_bin o12_"
 
 
 def test_postgresql_is_told_the_place_of_each_word() -> None:
-    words = entry(1, "postgresql", subject="a", author="", channel="email", texts=("b a",))
-    assert words == "o1s_a:1 o1c_email:2 o1_:3 o1_a:4 o1_:5 o1_:6 o1_b:7 o1_a:8"
+    words = entry(1, 70_000, "postgresql", subject="a", author="", channel="email", texts=("b a",))
+    assert words == "o1.2s_a:1 o1.2c_email:2 o1.2_:3 o1.2_a:4 o1.2_:5 o1.2_:6 o1.2_b:7 o1.2_a:8"
 
 
 def test_no_more_words_are_kept_than_a_tsvector_counts() -> None:
-    words = entry(1, "postgresql", subject="", author="", channel="", texts=("word " * 40_000,))
-    assert words.endswith(f"o1_word:{MOST_WORDS}")
+    words = entry(1, 70_000, "postgresql", subject="", author="", channel="", texts=("word " * 40_000,))
+    assert words.endswith(f"o1.2_word:{MOST_WORDS}")

@@ -164,6 +164,19 @@ def test_pages_of_a_search_join_without_a_gap_or_a_double(
     assert sorted(seen) == all_of_them
 
 
+def test_words_are_found_in_every_part_of_the_index_newest_first(
+    session: Session, office: Office, written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "_PART", 1)  # two messages a part
+    ids = [written("The brown bin").id for _ in range(7)]
+    other = written("The brown dog").id
+    phrase = parsed('"brown bin"', CHANNELS).phrases
+    assert index.newest(session, [office.id], phrase, limit=9) == ids[::-1]
+    assert index.newest(session, [office.id], phrase, limit=4) == ids[:2:-1]
+    assert index.newest(session, [office.id], phrase, below=ids[4], limit=2) == [ids[3], ids[2]]
+    assert index.newest(session, [office.id], (), down_to=ids[5], limit=9) == [other, ids[6], ids[5]]
+
+
 def test_a_filter_that_leaves_little_is_looked_for_further_back_and_it_says_how_far(
     session: Session, office: Office, written: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:

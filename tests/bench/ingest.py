@@ -1,0 +1,228 @@
+"""What it costs to take a mailbox in: ``./dev bench ingest [--mails N] [--size BYTES] [--database …]``.
+
+Generated mails lie in a real Dovecot. A process of its own fetches them, keeps them, reads them and commits them one by
+one, searchable. Beside it stands the bare limit of the same run: fetch, parse, insert, index and commit with no
+application around it. CPU and memory are those of the two processes, the server's own are not counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import email
+import hashlib
+import json
+import os
+import sqlite3
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.message import Message as Mail
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+from imapclient import IMAPClient
+from pydantic import SecretStr
+
+from app.cases.models import Case
+from app.channels.models import Stream
+from app.db import migrate
+from app.deployment import Deployment, deploy
+from app.intake.poll import poll_account
+from app.intake.take import take
+from app.messages.index import entry
+from app.messages.models import File, Message, Reading, Sighting
+from app.settings import Settings
+from tests import make
+from tests.mailbox import OFFICE, Truth, generate
+from tests.servers.dovecot import PASSWORD, Dovecot
+from tests.servers.postgres import Postgres
+
+PER_CPU_SECOND: Final = 600  # mails, promised
+MOST_MEMORY: Final = 150  # MB, promised
+_BATCH: Final = 100
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a process finds its mailbox and its database."""
+
+    data: str
+    database: str
+    host: str
+    port: int
+    ca_file: str
+
+    def settings(self) -> Settings:
+        """The settings of an install there."""
+        return Settings(
+            data=Path(self.data),
+            database_url=SecretStr(self.database) if self.database else None,
+            allow_hosts=frozenset({f"{self.host}:{self.port}"}),
+        )
+
+
+def connected(deployment: Deployment, place: Place) -> int:
+    """An office whose account is the mailbox; the account's id."""
+    with deployment.database.transaction() as session:
+        account = make.account(
+            session,
+            office=make.office(session),
+            options={"address": OFFICE, "imap_host": place.host, "imap_port": str(place.port)},
+            sealed=deployment.sealer.seal({"password": PASSWORD}),
+            own_ids=[OFFICE],
+        )
+        make.stream(session, account=account)
+        make.stream(session, account=account, key="Junk", name="Junk", is_junk=True)
+        return account.id
+
+
+# ── The two that are measured, each in a process of its own ───────────────────────────────────────────────────────
+
+
+def postbag(place: Place) -> dict[str, Any]:
+    """Fetch and take everything; what it took and what came of it."""
+    deployment = deploy(place.settings())
+    migrate(deployment.database)
+    account_id = connected(deployment, place)
+    start = time.process_time()
+    poll_account(deployment, account_id, everything=True)
+    fetched = time.process_time()
+    take(deployment, account_id)
+    taken = time.process_time()
+    with deployment.database.reading() as session:
+        counts = {
+            kind.__tablename__: session.scalar(sa.select(sa.func.count()).select_from(kind))
+            for kind in (Sighting, Message, Case, File)
+        }
+        if trouble := session.scalars(sa.select(Stream.trouble).where(Stream.trouble != "")).first():
+            raise RuntimeError(trouble)
+        counts["unread"] = session.scalar(
+            sa.select(sa.func.count()).select_from(Sighting).where(Sighting.state != Reading.TAKEN)
+        )
+    return {"cpu": taken - start, "fetching": fetched - start, "taking": taken - fetched, **counts}
+
+
+def bare(place: Place) -> dict[str, Any]:
+    """The same with nothing around it."""
+    database = sqlite3.connect(Path(place.data) / "bare.db", isolation_level=None)
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = FULL")
+    database.execute(
+        "CREATE TABLE mail (id INTEGER PRIMARY KEY, sha256 TEXT, sender TEXT, subject TEXT, text TEXT, raw BLOB)"
+    )
+    database.execute("CREATE VIRTUAL TABLE finding USING fts5 (words, tokenize = \"ascii tokenchars '_'\")")
+    start = time.process_time()
+    with IMAPClient(place.host, place.port, ssl_context=ssl.create_default_context(cafile=place.ca_file)) as client:
+        client._imap.debug = 0
+        client.login(OFFICE, PASSWORD)
+        for folder in ("INBOX", "Junk"):
+            client.select_folder(folder, readonly=True)
+            ids = client.search("ALL")
+            for first in range(0, len(ids), _BATCH):
+                for found in client.fetch(ids[first : first + _BATCH], ["BODY.PEEK[]"]).values():
+                    _insert(database, found[b"BODY[]"])
+    taken = time.process_time() - start
+    return {"cpu": taken, "message": database.execute("SELECT count(*) FROM mail").fetchone()[0]}
+
+
+def _insert(database: sqlite3.Connection, raw: bytes) -> None:
+    mail = email.message_from_bytes(raw)
+    sender, subject, text = str(mail["From"]), str(mail["Subject"]), _text(mail)
+    words = entry(1, 1, "sqlite", subject=subject, author=sender, channel="email", texts=(text,))
+    database.execute("BEGIN IMMEDIATE")
+    row = (hashlib.sha256(raw).hexdigest(), sender, subject, text, raw)
+    made = database.execute("INSERT INTO mail (sha256, sender, subject, text, raw) VALUES (?, ?, ?, ?, ?)", row)
+    database.execute("INSERT INTO finding (rowid, words) VALUES (?, ?)", (made.lastrowid, words))
+    database.execute("COMMIT")
+
+
+def _text(mail: Mail) -> str:
+    for part in mail.walk():
+        payload = part.get_payload(decode=True)
+        if part.get_content_maintype() == "text" and isinstance(payload, bytes):
+            return payload.decode("utf-8", "replace")
+    return ""
+
+
+def _peak() -> float:
+    """The most memory this process has had, in MB: ``getrusage`` would count that of the process it was forked from."""
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1]) / 1_000
+
+
+_MEASURED: Final = {"postbag": postbag, "bare": bare}
+
+
+def _child(name: str, place: Place) -> dict[str, Any]:
+    command = [sys.executable, "-m", "tests.bench.ingest", "--child", name, json.dumps(place.__dict__)]
+    environment = {**os.environ, "SSL_CERT_FILE": place.ca_file}
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+# ── The run ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@contextmanager
+def places(database: str) -> Iterator[tuple[Dovecot, Place]]:
+    """A mail server, and where an install beside it lives."""
+    with Dovecot() as server, tempfile.TemporaryDirectory(prefix="postbag-bench-") as data:
+        place = Place(data, "", server.host, server.imaps_port, str(server.ca_file))
+        if database == "sqlite":
+            yield server, place
+            return
+        with Postgres() as postgres:
+            yield server, Place(data, postgres.url(), place.host, place.port, place.ca_file)
+
+
+def main() -> None:
+    """Measure, and print the table."""
+    parser = argparse.ArgumentParser(prog="dev bench ingest", description=__doc__)
+    parser.add_argument("--mails", type=int, default=10_000)
+    parser.add_argument("--size", type=int, default=37_000, help="bytes of a mail on average")
+    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
+    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        name, place = options.child
+        found = _MEASURED[name](Place(**json.loads(place)))
+        print(json.dumps({**found, "memory": _peak()}))
+        return
+    with places(options.database) as (server, place):
+        print(f"Writing {options.mails:,} mails of {options.size:,} bytes into Dovecot …", flush=True)
+        deliveries, truth = generate(options.mails, seed=1, size=options.size)
+        server.deliver_all(OFFICE, [(one.content, one.folder, one.at) for one in deliveries])
+        size = sum(len(one.content) for one in deliveries) / len(deliveries)
+        del deliveries
+        limit, ours = _child("bare", place), _child("postbag", place)
+    print(f"\n{options.mails:,} mails of {size / 1_000:.1f} kB; {options.database}")
+    _print(options.mails, truth, limit, ours)
+
+
+def _print(mails: int, truth: Truth, limit: dict[str, Any], ours: dict[str, Any]) -> None:
+    print(f"{'':34}{'here':>10}{'bare':>10}{'promised':>10}")
+    per_second = f"{mails / ours['cpu']:.0f}", f"{mails / limit['cpu']:.0f}", f"≥ {PER_CPU_SECOND}"
+    print(f"{'mails per CPU second':34}" + "".join(f"{figure:>10}" for figure in per_second))
+    each = f"{1_000 * ours['cpu'] / mails:.2f}", f"{1_000 * limit['cpu'] / mails:.2f}"
+    print(f"{'CPU per mail, ms':34}" + "".join(f"{figure:>10}" for figure in each))
+    print(f"{'  of it fetching and keeping':34}{1_000 * ours['fetching'] / mails:10.2f}")
+    print(f"{'  of it reading and filing':34}{1_000 * ours['taking'] / mails:10.2f}")
+    print(f"{'peak memory, MB':34}{ours['memory']:10.0f}{limit['memory']:10.0f}{f'≤ {MOST_MEMORY}':>10}")
+    for name, here, wanted in (
+        ("different mails", ours["message"], len(truth.mails)),
+        ("threads", ours["case"], len(truth.threads)),
+        ("files", ours["file"], len(truth.files)),
+        ("left unread", ours["unread"], 0),
+    ):
+        print(f"{name:34}{here:10,}{'':10}{f'= {wanted:,}':>10}")
+
+
+if __name__ == "__main__":
+    main()
