@@ -142,9 +142,10 @@ class Database:
 def insert(session: Session, row: Base) -> None:
     """Write a new row at once and give it its id, past the unit of work: a fifth of the cost, for what comes in masses.
 
-    The row stays outside the session, which does not notice what becomes of it later: ``update`` does.
+    The row stays outside the session, which does not notice what becomes of it later: ``update`` does. What the
+    session still holds back is not written first.
     """
-    result = cast("sa.CursorResult[Any]", session.execute(_inserts(type(row)), _values(row)))
+    result = session.connection().execute(_inserts(type(row)), _values(row))
     if result.inserted_primary_key is not None and "id" in row.__table__.c:
         row.id = result.inserted_primary_key[0]  # type: ignore[attr-defined]
 
@@ -152,13 +153,13 @@ def insert(session: Session, row: Base) -> None:
 def insert_all(session: Session, rows: Sequence[Base]) -> None:
     """The same for several rows of one kind, in one statement; they get no ids."""
     if rows:
-        session.execute(_inserts(type(rows[0])), [_values(row) for row in rows])
+        session.connection().execute(_inserts(type(rows[0])), [_values(row) for row in rows])
 
 
 def update(session: Session, row: Base, *columns: str) -> None:
     """Write these columns of a row that ``insert`` has written."""
     values = {name: getattr(row, name) for name in columns}
-    session.execute(_updates(type(row)), {**values, "row_id": row.id})  # type: ignore[attr-defined]
+    session.connection().execute(_updates(type(row)), {**values, "row_id": row.id})  # type: ignore[attr-defined]
 
 
 @cache

@@ -41,7 +41,7 @@ _NUMBER = sa.text(
 )
 
 
-def open_case(
+def new_case(
     session: Session,
     rules: Rules,
     *,
@@ -58,15 +58,15 @@ def open_case(
 ) -> Case:
     """A new case in the office's default queue, with a reference that can be read over the telephone.
 
-    It is written with ``app.db.insert``: it has its id, and the session does not hold it.
+    It is not written down yet, so that what its first message owes can be worked out before; ``begin`` does.
     """
     year = at.astimezone(LONDON).year
-    number = session.execute(_NUMBER, {"office_id": rules.office_id, "year": year}).scalar_one()
-    case = Case(
+    count = session.execute(_NUMBER, {"office_id": rules.office_id, "year": year}).scalar_one()
+    return Case(
         office_id=rules.office_id,
-        reference=f"{rules.prefix}-{year % 100:02d}-{number:04d}",
+        reference=f"{rules.prefix}-{year % 100:02d}-{count:04d}",
         year=year,
-        number=number,
+        number=count,
         subject=subject,
         queue_id=rules.queue_id,
         opened_at=at,
@@ -84,9 +84,12 @@ def open_case(
         last_at=received_at,
         last_inbound_at=None,
     )
+
+
+def begin(session: Session, case: Case) -> None:
+    """Write a case down for the first time. It has its id then; the session does not hold it."""
     insert(session, case)
     record(session, "open", "case", case.id, office_id=case.office_id, by=None)
-    return case
 
 
 def take(session: Session, case: Case, *, by: int, at: datetime) -> None:

@@ -20,7 +20,6 @@ from sqlalchemy.orm import Session
 from app.cases.models import Case, Obligation, ObligationKind, ObligationState, Purpose, Status
 from app.channels.models import Account
 from app.clock import now
-from app.db import insert_all, update
 from app.deadlines import obligations as dates
 from app.deadlines.chips import NORMAL, rank_of
 from app.messages.models import Conversation, Direction, Message
@@ -47,36 +46,20 @@ def received(session: Session, rules: Rules, case: Case, conversation: Conversat
     lead(session, case)
 
 
-def begun(session: Session, rules: Rules, case: Case, conversation: Conversation, message: Message) -> None:
-    """``received`` for the message that its case begins with: nothing can be owed on it yet, so nothing is looked up.
+def begin(
+    session: Session, rules: Rules, case: Case, message: Message, window_ends_at: datetime | None
+) -> list[Obligation]:
+    """``received`` for the message that its case begins with: what it owes, and on the case what a list shows.
 
-    All three are rows that ``app.db.insert`` has just written.
+    Nothing can be owed on it yet, so nothing is looked up and nothing is written: neither row needs to have its id, and
+    the obligations get theirs, and the message's, when they are.
     """
-    _show(case, conversation, message)
+    case.last_at = case.last_inbound_at = message.sent_at
+    case.snippet = snippet(message.reply_text or message.text)
+    case.is_backlog = message.is_backlog
     owed = [] if message.is_auto or message.is_bounce else _new_turn(session, rules, case, message, ())
-    insert_all(session, owed)
-    ends_at = conversation.window_ends_at
-    _place(case, owed, [ends_at] if ends_at is not None and ends_at > now() else [], now())
-    update(session, case, *_LISTED)
-    update(session, conversation, "last_at", "last_inbound_at", "last_message_id")
-
-
-# What a message changes on the case that it begins.
-_LISTED = (
-    "audience",
-    "channel",
-    "conversation_id",
-    "due_at",
-    "due_kind",
-    "has_files",
-    "is_backlog",
-    "is_unread",
-    "kind",
-    "last_at",
-    "last_inbound_at",
-    "rank",
-    "snippet",
-)
+    _place(case, owed, [window_ends_at] if window_ends_at is not None and window_ends_at > now() else [], now())
+    return owed
 
 
 def answered(
@@ -228,6 +211,7 @@ _OPEN = (
     .where(Obligation.case_id == sa.bindparam("case_id"), Obligation.state == ObligationState.OPEN)
     .order_by(Obligation.due_at, Obligation.id)
 )
+_CONNECTED = sa.select(Account.connected_at).where(Account.id == sa.bindparam("account_id"))
 _OF_PERSON = (
     sa.select(Obligation)
     .where(
@@ -321,10 +305,10 @@ def _new_turn(
         owed.append(
             Obligation(
                 office_id=case.office_id,
-                case_id=case.id,
+                case_id=case.id or 0,
                 conversation_id=message.conversation_id,
                 person_id=_person(message),
-                message_id=message.id,
+                message_id=message.id or 0,
                 pledge_id=pledge.id,
                 kind=kind,
                 received_at=message.sent_at,
@@ -340,7 +324,7 @@ def _new_turn(
 
 
 def _connected_at(session: Session, message: Message) -> datetime:
-    return session.get_one(Account, message.account_id).connected_at or message.fetched_at
+    return session.scalar(_CONNECTED, {"account_id": message.account_id}) or message.fetched_at
 
 
 def _join(rules: Rules, owed: Obligation, message: Message) -> None:

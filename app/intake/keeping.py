@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 
 from app.audit.actions import record
 from app.cases import clocks
-from app.cases.actions import open_case
+from app.cases.actions import begin, new_case
 from app.cases.models import Case, Purpose
-from app.db import insert, insert_all
+from app.db import insert, insert_all, update
 from app.deadlines.obligations import clock_starts_at
 from app.deployment import Deployment
 from app.intake.reading import Ready, Waiting
@@ -165,28 +165,52 @@ def _is_in_flight(session: Session, run: Run, item: Item) -> bool:
 
 
 def _received(session: Session, arrival: _Arrival) -> None:
-    """A message that nobody here has seen: whose it is, where it goes, what is owed for it."""
+    """A message that nobody here has seen: whose it is and where it goes."""
     run, item = arrival.run, arrival.item
     who = identify(session, run.office_id, run.channel, item.author, arrival.waiting.fetched_at)
     place = threading.place(
         session, run.office_id, run.channel, item, identity_id=who.identity_id, person_id=who.person_id
     )
+    message = _message(arrival)
+    message.person_id, message.identity_id = who.person_id, who.identity_id
     if place.conversation is None:
-        case = _new_case(session, arrival, who)
-        conversation = _new_conversation(session, arrival, case, place.related_case_id)
+        conversation = _begins(session, arrival, message, who, place.related_case_id)
     else:
         conversation = place.conversation
-        conversation.window_ends_at = _window_ends_at(arrival) or conversation.window_ends_at
-        case = session.get_one(Case, conversation.case_id, with_for_update=True)
-    message = _message(arrival, conversation)
-    message.person_id, message.identity_id = who.person_id, who.identity_id
-    _write(session, arrival, message, case)
+        _joins(session, arrival, message, conversation)
     threading.remember(session, conversation, threading.known_by(item), who.identity_id)
-    if place.conversation is None:
-        clocks.begun(session, run.rules, case, conversation, message)
-    else:
-        clocks.received(session, run.rules, case, conversation, message)
-        record(session, "receive", "message", message.id, office_id=run.office_id, by=None, case=case.id)
+
+
+def _begins(
+    session: Session, arrival: _Arrival, message: Message, who: Who, related_case_id: int | None
+) -> Conversation:
+    """A message with which a case begins. All is worked out first, so that every row is written once."""
+    case = _new_case(session, arrival, who)
+    conversation = _new_conversation(arrival, who, related_case_id)
+    owed = clocks.begin(session, arrival.run.rules, case, message, conversation.window_ends_at)
+    case.has_files = _has_files(arrival)
+    begin(session, case)
+    conversation.case_id = case.id
+    insert(session, conversation)
+    _write(session, arrival, message, conversation, case)
+    for one in owed:
+        one.case_id, one.conversation_id, one.message_id = case.id, conversation.id, message.id
+    insert_all(session, owed)
+    case.conversation_id, conversation.last_message_id = conversation.id, message.id
+    update(session, case, "conversation_id")
+    update(session, conversation, "last_message_id")
+    return conversation
+
+
+def _joins(session: Session, arrival: _Arrival, message: Message, conversation: Conversation) -> None:
+    """A message that goes on with a conversation."""
+    run = arrival.run
+    case = session.get_one(Case, conversation.case_id, with_for_update=True)
+    conversation.window_ends_at = _window_ends_at(arrival) or conversation.window_ends_at
+    case.has_files = case.has_files or _has_files(arrival)
+    _write(session, arrival, message, conversation, case)
+    clocks.received(session, run.rules, case, conversation, message)
+    record(session, "receive", "message", message.id, office_id=run.office_id, by=None, case=case.id)
 
 
 def _ours(session: Session, arrival: _Arrival) -> Fate:
@@ -200,11 +224,12 @@ def _ours(session: Session, arrival: _Arrival) -> Fate:
         _taken(session, arrival.waiting, None)
         return Fate.OURS
     case = session.get_one(Case, conversation.case_id, with_for_update=True)
-    message = _message(arrival, conversation)
+    message = _message(arrival)
     message.direction, message.state = Direction.OUTBOUND, MessageState.HANDLED
     message.person_id, message.purpose = conversation.person_id, Purpose.ANSWER.value
     seen_message_id = _newest_before(session, conversation, arrival.sent_at)
-    _write(session, arrival, message, case)
+    case.has_files = case.has_files or _has_files(arrival)
+    _write(session, arrival, message, conversation, case)
     threading.remember(session, conversation, ids, None)
     conversation.last_at = max(conversation.last_at, arrival.sent_at)
     conversation.last_message_id = message.id
@@ -233,7 +258,7 @@ def _sent_at(waiting: Waiting, item: Item) -> datetime:
 
 def _new_case(session: Session, arrival: _Arrival, who: Who) -> Case:
     run, waiting, item = arrival.run, arrival.waiting, arrival.item
-    return open_case(
+    return new_case(
         session,
         run.rules,
         person_id=who.person_id,
@@ -249,26 +274,25 @@ def _new_case(session: Session, arrival: _Arrival, who: Who) -> Case:
     )
 
 
-def _new_conversation(session: Session, arrival: _Arrival, case: Case, related_case_id: int | None) -> Conversation:
+def _new_conversation(arrival: _Arrival, who: Who, related_case_id: int | None) -> Conversation:
     run, item = arrival.run, arrival.item
-    conversation = Conversation(
+    return Conversation(
         office_id=run.office_id,
-        case_id=case.id,
+        case_id=0,  # which is not written yet
         channel=run.channel,
         account_id=run.account_id,
         reply_account_id=run.account_id,
-        person_id=case.person_id,
+        person_id=who.person_id,
         audience=item.audience,
         kind=item.kind,
         subject=item.subject[:SUBJECT_MOST],
         thread_id=item.thread_id,
         context=_context(item),
         last_at=arrival.sent_at,
+        last_inbound_at=arrival.sent_at,
         window_ends_at=_window_ends_at(arrival),
         related_case_id=related_case_id,
     )
-    insert(session, conversation)
-    return conversation
 
 
 def _context(item: Item) -> dict[str, Any]:
@@ -284,15 +308,15 @@ def _context(item: Item) -> dict[str, Any]:
     }
 
 
-def _message(arrival: _Arrival, conversation: Conversation) -> Message:
-    """The row of an inbound message, but for whose it is."""
+def _message(arrival: _Arrival) -> Message:
+    """The row of an inbound message, but for whose it is and where it goes."""
     run, waiting, item, shown = arrival.run, arrival.waiting, arrival.item, arrival.ready.shown
     return Message(
         office_id=run.office_id,
         channel=run.channel,
         account_id=run.account_id,
-        conversation_id=conversation.id,
-        case_id=conversation.case_id,
+        conversation_id=0,
+        case_id=0,
         person_id=None,
         identity_id=None,
         direction=Direction.INBOUND,
@@ -326,9 +350,15 @@ def _people(actors: Sequence[Actor]) -> list[list[str]]:
     return [[actor.name, actor.external_id, actor.handle] for actor in actors]
 
 
-def _write(session: Session, arrival: _Arrival, message: Message, case: Case) -> None:
-    """The message with its files and its words in the index; its sighting is taken."""
+def _has_files(arrival: _Arrival) -> bool:
+    """Whether something came that is not shown in the message itself."""
+    return not all(file.is_inline for file in arrival.ready.files)
+
+
+def _write(session: Session, arrival: _Arrival, message: Message, conversation: Conversation, case: Case) -> None:
+    """The message in its place, with its files and its words in the index; its sighting is taken."""
     files = arrival.ready.files
+    message.conversation_id, message.case_id = conversation.id, case.id
     insert(session, message)
     insert_all(
         session,
@@ -347,6 +377,5 @@ def _write(session: Session, arrival: _Arrival, message: Message, case: Case) ->
             for position, file in enumerate(files)
         ],
     )
-    case.has_files = case.has_files or not all(file.is_inline for file in files)
     index.add(session, message, case.reference, *(file.name for file in files))
     _taken(session, arrival.waiting, message.id)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from html import escape, unescape
 from typing import Final
 from urllib.parse import urlsplit
@@ -243,10 +244,25 @@ def media_type(content: bytes) -> str:
     if start.startswith(b"PK\x03\x04"):
         return _in_zip(start)
     try:
-        found = puremagic.from_string(start, mime=True)
+        found = puremagic.from_string(start, mime=True) if _may_be_known(start) else ""
     except (puremagic.PureError, ValueError):
         found = ""
     return found or ("text/plain" if _is_text(start) else UNKNOWN)
+
+
+def _may_be_known(start: bytes) -> bool:
+    """Whether any of the library's 1,400 patterns fits; it tries each of them every time, at 0.2 ms a file."""
+    signs = [*_signs().get(start[:1], ()), *_signs().get(b"", ())]
+    return any(start.startswith(sign, offset) for sign, offset in signs)
+
+
+@cache
+def _signs() -> dict[bytes, list[tuple[bytes, int]]]:
+    """The library's patterns by their first byte; those that stand further inside under none."""
+    signs: dict[bytes, list[tuple[bytes, int]]] = {}
+    for row in puremagic.magic_header_array:
+        signs.setdefault(b"" if row.offset else row.byte_match[:1], []).append((row.byte_match, row.offset))
+    return signs
 
 
 _OFFICE: Final = {

@@ -90,7 +90,7 @@ def desk(session: Session, clock: Clock) -> Desk:
     office = make.office(session)
     person = make.person(session, office=office)
     staff = make.staff(session, office=office)
-    case = actions.open_case(
+    case = actions.new_case(
         session,
         rules(session, office.id),
         person_id=person.id,
@@ -102,6 +102,7 @@ def desk(session: Session, clock: Clock) -> Desk:
         received_at=THURSDAY,
         at=THURSDAY,
     )
+    actions.begin(session, case)
     conversation = make.conversation(session, case=case)
     return Desk(session, clock, office.id, staff.id, person, conversation)
 

@@ -387,7 +387,7 @@ def test_a_crash_in_the_middle_of_keeping_leaves_nothing_behind(desk: Desk, monk
     poll_account(desk.deployment, desk.account_id)
     before = _everything(desk)
     with monkeypatch.context() as patch:
-        patch.setattr("app.intake.keeping.clocks.begun", _die)
+        patch.setattr("app.intake.keeping.threading.remember", _die)
         with pytest.raises(KeyboardInterrupt):
             take(desk.deployment, desk.account_id)
     assert _everything(desk) == before
