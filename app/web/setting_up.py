@@ -29,6 +29,7 @@ def flask_app(deployment: Deployment) -> Flask:
     app.extensions[EXTENSION] = deployment
     _believe_proxies(app, deployment.settings.trusted_proxies)
     _fix_host(app, deployment)
+    app.before_request(_limit_words)
     _templates(app)
     Babel(app, locale_selector=shell.language, default_timezone="Europe/London")
     CSRFProtect(app)
@@ -76,6 +77,12 @@ def _fix_host(app: Flask, deployment: Deployment) -> None:
             abort(400, "This is not the address of this office.")
 
     app.before_request(refuse_strangers)
+
+
+def _limit_words() -> None:
+    """Only files may be large; Werkzeug 3.1 bounds the fields of a form by itself where files may come with them."""
+    if request.mimetype != "multipart/form-data":
+        request.max_content_length = _MOST_FIELD
 
 
 def _templates(app: Flask) -> None:
