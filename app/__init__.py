@@ -40,7 +40,7 @@ def create_app(settings: Settings | None = None, *, deployment: Deployment | Non
     door = "demonstration.enter" if made.settings.demonstration else "staff.sign_in"
     guard.install(app, load=present.load, sign_in=door, confirm="staff.confirm")
     shell.install(app, rail=rail.rail, desk=present.desk, footer=present.footer)
-    staff_views.team.install(app, open_count=cases.open_count)
+    present.install(app, open_count=cases.open_count)
     for views in (
         staff_views,
         office_views,

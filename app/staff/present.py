@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, cast
 
 import flask
-from flask import g, request, url_for
+from flask import Flask, current_app, g, request, url_for
 from flask_babel import gettext, lazy_gettext
+from sqlalchemy.orm import Session
 
 from app.clock import now
 from app.staff import actions, queries
@@ -20,6 +22,8 @@ from app.web.session import note_read, session
 from app.web.shell import Desk, Link, Person, Place
 
 _TOKEN: Final = "token"  # noqa: S105 - the name of a field in the signed cookie
+_OPEN_COUNT: Final = "postbag_open_count"
+OpenCount = Callable[[Session, int, int], int]
 _SEEN_AGAIN_AFTER: Final = 60  # seconds: a page is not a write each time
 
 ROLE_WORDS: Final = {
@@ -27,6 +31,16 @@ ROLE_WORDS: Final = {
     Role.CASEWORKER: lazy_gettext("Caseworker"),
     Role.VIEWER: lazy_gettext("Can look, not answer"),
 }
+
+
+def install(app: Flask, *, open_count: OpenCount) -> None:
+    """``open_count(session, office_id, staff_id)`` tells how many open cases somebody has: nobody leaves with one."""
+    app.extensions[_OPEN_COUNT] = open_count
+
+
+def open_cases(office_id: int, staff_id: int) -> int:
+    """How many open cases somebody has in an office."""
+    return cast("OpenCount", current_app.extensions[_OPEN_COUNT])(session, office_id, staff_id)
 
 
 def load() -> SignedIn | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from flask import Flask, abort, request
+from flask import Flask, request
 from flask.json.provider import DefaultJSONProvider
 from flask_babel import Babel
 from flask_wtf.csrf import CSRFProtect
@@ -14,6 +14,7 @@ from jinja2 import StrictUndefined
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.deployment import Deployment
+from app.errors import Problem
 from app.web import EXTENSION, assets, errors, filters, headers, health, session, shell
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
@@ -74,7 +75,8 @@ def _fix_host(app: Flask, deployment: Deployment) -> None:
     def refuse_strangers() -> None:
         host = urlsplit(f"//{request.host}").netloc.rpartition(":")[0] if ":" in request.host else request.host
         if host not in known and request.host not in known and not request.path.startswith("/health/"):
-            abort(400, "This is not the address of this office.")
+            said = "This office is at %(url)s. Whoever runs it can set that address with POSTBAG_PUBLIC_URL."
+            raise Problem(said, url=str(deployment.settings.public_url))
 
     app.before_request(refuse_strangers)
 

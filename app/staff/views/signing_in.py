@@ -89,7 +89,7 @@ def give_code() -> ResponseReturnValue:
 def sign_out() -> ResponseReturnValue:
     """Leave, and have the browser forget what it kept."""
     present.sign_out()
-    answer = make_response(redirect(url_for(".sign_in"), 303))
+    answer = make_response(redirect("/", 303))
     answer.headers["Clear-Site-Data"] = '"cache", "storage"'
     return answer
 

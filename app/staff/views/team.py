@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final, cast
-
-from flask import Flask, current_app, flash, redirect, render_template, url_for
+from flask import flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
-from sqlalchemy.orm import Session
 
 from app.clock import now
 from app.errors import Missing
@@ -22,14 +18,6 @@ from app.staff.views.blueprint import blueprint
 from app.web import deployment
 from app.web.guard import Permission, allow, offices
 from app.web.session import session
-
-OpenCount = Callable[[Session, int, int], int]
-_OPEN_COUNT: Final = "postbag_open_count"
-
-
-def install(app: Flask, *, open_count: OpenCount) -> None:
-    """``open_count(session, office_id, staff_id)`` tells how many open cases somebody has: nobody leaves with one."""
-    app.extensions[_OPEN_COUNT] = open_count
 
 
 @blueprint.get("/offices/<int:office_id>/team")
@@ -77,7 +65,7 @@ def change_role(office_id: int, membership_id: int) -> ResponseReturnValue:
     seat = queries.membership(session, membership_id, {_office(office_id).id})
     if not form.validate():
         raise Missing
-    open_cases = _open_count(office_id, seat.staff_id)
+    open_cases = present.open_cases(office_id, seat.staff_id)
     actions.change_role(session, seat, Role(form.role.data), open_cases=open_cases, by=present.current().id, at=now())
     flash(gettext("Saved. They sign in again and find their new role."), "good")
     return redirect(url_for(".team", office_id=office_id), 303)
@@ -88,7 +76,7 @@ def change_role(office_id: int, membership_id: int) -> ResponseReturnValue:
 def end_membership(office_id: int, membership_id: int) -> ResponseReturnValue:
     """Somebody leaves the office."""
     seat = queries.membership(session, membership_id, {_office(office_id).id})
-    open_cases = _open_count(office_id, seat.staff_id)
+    open_cases = present.open_cases(office_id, seat.staff_id)
     actions.end_membership(session, seat, open_cases=open_cases, by=present.current().id, at=now())
     flash(gettext("They no longer belong to this office. What they wrote keeps their name."), "good")
     return redirect(url_for(".team", office_id=office_id), 303)
@@ -98,10 +86,6 @@ def _office(office_id: int) -> Office:
     if office_id not in offices():
         raise Missing
     return offices_queries.office(session, office_id)
-
-
-def _open_count(office_id: int, staff_id: int) -> int:
-    return cast("OpenCount", current_app.extensions[_OPEN_COUNT])(session, office_id, staff_id)
 
 
 def _hand_over(office: Office, name: str, link: Link | None) -> ResponseReturnValue:

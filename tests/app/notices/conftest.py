@@ -1,64 +1,57 @@
-"""A real SMTP server in this process, and an install that mails through it."""
+"""An install that mails through a real server, over a protected line and signed in."""
 
 from __future__ import annotations
 
+import email
+import time
 from collections.abc import Iterator
-from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
-from typing import Any, cast
 
 import pytest
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import Envelope
+from pydantic import SecretStr
 
 from app.deployment import Deployment, deploy
 from app.settings import Settings
 from tests.servers.account import free_port
+from tests.servers.smtp import Smtp
 
 
 class Post:
-    """Takes every mail but those to somebody "unknown" (for good) and "busy" (for now)."""
+    """What came for an address since the test began."""
 
-    def __init__(self) -> None:
-        self.mails: list[EmailMessage] = []
+    def __init__(self, server: Smtp) -> None:
+        self._server = server
+        self._before = len(server.everything())
 
-    async def handle_RCPT(  # noqa: N802 - aiosmtpd's own names and order
-        self, server: Any, session: Any, envelope: Envelope, address: str, options: Any
-    ) -> str:
-        del server, session, options
-        if address.startswith("unknown"):
-            return "550 There is nobody of that name"
-        if address.startswith("busy"):
-            return "451 Try again later"
-        envelope.rcpt_tos.append(address)
-        return "250 OK"
+    @property
+    def mails(self) -> list[EmailMessage]:
+        return [email.message_from_bytes(mail, policy=default) for mail in self._server.everything()[self._before :]]
 
-    async def handle_DATA(self, server: Any, session: Any, envelope: Envelope) -> str:  # noqa: N802
-        del server, session
-        self.mails.append(message_from_bytes(cast("bytes", envelope.content), policy=default))
-        return "250 OK"
+    def wait(self, count: int = 1) -> list[EmailMessage]:
+        """The mails, once there are ``count`` of them: the server files them after it has taken them."""
+        deadline = time.monotonic() + 10
+        while len(self.mails) < count and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return self.mails
 
 
 @pytest.fixture
-def post() -> Post:
-    return Post()
+def post(smtp: Smtp) -> Post:
+    return Post(smtp)
 
 
 @pytest.fixture
-def settings(settings: Settings, post: Post) -> Iterator[Settings]:
-    port = free_port()
-    controller = Controller(post, hostname="127.0.0.1", port=port)
-    controller.start()
-    yield settings.model_copy(
+def settings(settings: Settings, smtp: Smtp) -> Settings:
+    return settings.model_copy(
         update={
-            "mail_host": "127.0.0.1",
-            "mail_port": port,
-            "mail_security": "none",
+            "mail_host": "localhost",
+            "mail_port": smtp.starttls_port,
+            "mail_user": "postbag@fernmoor.example",
+            "mail_password": SecretStr("secret"),
             "mail_from": "Postbag <postbag@fernmoor.example>",
         }
     )
-    controller.stop()
 
 
 @pytest.fixture

@@ -7,19 +7,22 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from flask import Flask
+from pydantic import SecretStr
 
 from app.clock import now
 from app.db import Database
-from app.deployment import Deployment
+from app.deployment import Deployment, deploy
 from app.errors import Problem
 from app.notices.actions import notify
 from app.notices.models import Notice, NoticeState
 from app.notices.sending import mail_link, send_notice
 from app.notices.writing import write
+from app.settings import Settings
 from app.staff.models import Link, Staff
 from tests.app.conftest import SignIn, World
 from tests.app.notices.conftest import Post
 from tests.app.web.client import Browser
+from tests.servers.smtp import Smtp
 
 STOPPED: dict[str, Any] = {
     "account": "cllr@fernmoor.example",
@@ -47,7 +50,7 @@ def test_a_reset_link_comes_by_mail_and_works(
     browser.get("/forgotten")
     browser.post("/forgotten", {"email": world.address("caseworker")})
     mail_link(deployment, last_link(database))
-    (mail,) = post.mails
+    (mail,) = post.wait()
     assert (mail["To"], mail["From"]) == (
         "Caseworker Oxlip <caseworker@fernmoor.example>",
         "Postbag <postbag@fernmoor.example>",
@@ -67,7 +70,7 @@ def test_an_invitation_comes_by_mail_and_names_who_invited(
     given = {"name": "Pip Marram", "email": "pip@fernmoor.example", "role": "viewer"}
     assert browser.post(f"/offices/{world.office_id}/team", given).status_code == 303
     mail_link(deployment, last_link(database))
-    text = post.mails[0].get_content()
+    text = post.wait()[0].get_content()
     assert "Councillor Oxlip has invited you to Postbag" in text
     assert "until Thu 9 Apr, 09:00" in text
 
@@ -95,7 +98,7 @@ def test_the_test_mail_says_that_the_server_took_it(
     send_notice(deployment, last_notice(database).id)
     browser.get("/administration/mail")
     assert "The server took a mail to you just now." in browser.words
-    assert [mail["Subject"] for mail in post.mails] == ["Mail from Postbag works"]
+    assert [mail["Subject"] for mail in post.wait()] == ["Mail from Postbag works"]
 
 
 def test_a_server_that_does_not_answer_is_said_on_the_page(
@@ -106,7 +109,7 @@ def test_a_server_that_does_not_answer_is_said_on_the_page(
     browser.post("/administration/mail")
     send_notice(silent, last_notice(database).id)
     browser.get("/administration/mail")
-    assert f"127.0.0.1 does not answer on port {silent.settings.mail_port}." in browser.words
+    assert f"localhost does not answer on port {silent.settings.mail_port}." in browser.words
 
 
 def test_what_may_go_better_later_is_tried_again(
@@ -124,7 +127,7 @@ def test_what_may_go_better_later_is_tried_again(
         "",
     )
     send_notice(deployment, notice.id)
-    assert len(post.mails) == 1
+    assert len(post.wait()) == 1
 
 
 @pytest.mark.parametrize(("name", "again"), [("unknown", False), ("busy", True)])
@@ -154,3 +157,36 @@ def test_a_name_cannot_add_a_header_of_its_own() -> None:
     )
     assert mail["Bcc"] is None
     assert mail["To"].addresses[0].addr_spec == "bram@fernmoor.example"
+
+
+def test_a_plain_line_is_never_taken_for_a_protected_one(
+    world: World, database: Database, settings: Settings, post: Post
+) -> None:
+    with Smtp(tls=False) as plain:
+        careful = deploy(settings.model_copy(update={"mail_port": plain.starttls_port}))
+        with database.transaction() as session:
+            notice = notify(session, "stopped", world.staff["caseworker"], at=now(), **STOPPED)
+        with pytest.raises(Problem, match="does not offer"):
+            send_notice(careful, notice.id)
+        careful.close()
+        assert plain.everything() == []
+    assert post.mails == []
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(world: World, database: Database, settings: Settings) -> None:
+    with Smtp() as stranger:
+        careful = deploy(settings.model_copy(update={"mail_port": stranger.starttls_port}))
+        with database.transaction() as session:
+            notice = notify(session, "stopped", world.staff["caseworker"], at=now(), **STOPPED)
+        with pytest.raises(Problem, match="certificate of localhost could not be checked"):
+            send_notice(careful, notice.id)
+        careful.close()
+
+
+def test_a_wrong_password_of_the_install_is_named(world: World, database: Database, settings: Settings) -> None:
+    wrong = deploy(settings.model_copy(update={"mail_password": SecretStr("not it")}))
+    with database.transaction() as session:
+        notice = notify(session, "stopped", world.staff["caseworker"], at=now(), **STOPPED)
+    with pytest.raises(Problem, match="POSTBAG_MAIL_USER"):
+        send_notice(wrong, notice.id)
+    wrong.close()
