@@ -15,6 +15,7 @@ import structlog
 
 from app import jobs
 from app.audit import sealing
+from app.cases import clocks
 from app.cases.actions import recompute
 from app.channels.models import Account, Heartbeat, Stream
 from app.channels.trying import try_account
@@ -27,12 +28,16 @@ from app.jobs.engine import LEASE, open_engine
 from app.jobs.periodic import Recurring, defer_due
 from app.jobs.running import describe
 from app.messages.models import Reading, Sighting
+from app.notices.sending import mail_link, send_notice
+from app.notices.watching import watch_health
+from app.office.queries import rules
 from app.replies.models import Reply, Sending
 from app.replies.outbox import file_copy, probe_reply, send_reply
 from app.store.references import named
 
 _BEATS = 4  # heartbeats within a lease
 _FORGET_AFTER = timedelta(days=7)  # heartbeats of workers that are no more
+_RECOMPUTED_AT_ONCE = 100  # cases
 _ORPHANED_AFTER = timedelta(days=1)  # longer than any transaction between putting bytes and naming them
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -41,9 +46,20 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 def recompute_dates(deployment: Deployment, office_id: int) -> None:
-    """The calendar of an office changed."""
+    """The calendar of an office changed: its open dates anew, a few cases at a time, so that nobody is kept waiting."""
+    with deployment.database.reading() as session:
+        case_ids = clocks.outdated(session, rules(session, office_id))
+    for first in range(0, len(case_ids), _RECOMPUTED_AT_ONCE):
+        with deployment.database.transaction() as session:
+            recompute(session, office_id, case_ids[first : first + _RECOMPUTED_AT_ONCE], now())
     with deployment.database.transaction() as session:
-        recompute(session, office_id, now())
+        clocks.excuse(session, rules(session, office_id))
+
+
+def watch_clocks(deployment: Deployment, _: int) -> None:
+    """What becomes otherwise by time alone: a platform's window for answers closes, and the pledge leads again."""
+    with deployment.database.transaction() as session:
+        clocks.windows_ended(session, at=now())
 
 
 def seal_audit(deployment: Deployment, _: int) -> None:
@@ -72,6 +88,8 @@ def keep_going(deployment: Deployment, _: int) -> None:
             jobs.defer(session, Kind.TAKE_SIGHTINGS, account_id)
         for reply_id, retry_at, send_at in session.execute(going).all():
             jobs.defer(session, Kind.SEND_REPLY, reply_id, retry_at or send_at)
+        for office_id in clocks.offices_outdated(session):
+            jobs.defer(session, Kind.RECOMPUTE_DATES, office_id)
 
 
 HANDLERS: Mapping[Kind, Handler] = {
@@ -82,12 +100,18 @@ HANDLERS: Mapping[Kind, Handler] = {
     Kind.PROBE_REPLY: probe_reply,
     Kind.FILE_COPY: file_copy,
     Kind.RECOMPUTE_DATES: recompute_dates,
+    Kind.WATCH_CLOCKS: watch_clocks,
+    Kind.SEND_NOTICE: send_notice,
+    Kind.MAIL_LINK: mail_link,
+    Kind.WATCH_HEALTH: watch_health,
     Kind.SEAL_AUDIT: seal_audit,
     Kind.SWEEP_STORE: sweep_store,
     Kind.KEEP_GOING: keep_going,
 }
 RECURRING = (
+    Recurring(Kind.WATCH_CLOCKS, timedelta(minutes=1)),
     Recurring(Kind.SEAL_AUDIT, timedelta(minutes=1)),
+    Recurring(Kind.WATCH_HEALTH, timedelta(minutes=1)),
     Recurring(Kind.KEEP_GOING, timedelta(minutes=10)),
     Recurring(Kind.SWEEP_STORE, timedelta(days=1), offset=timedelta(hours=3)),
 )

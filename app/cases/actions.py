@@ -5,7 +5,8 @@ What it means for the clock is in ``clocks``.
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from collections.abc import Collection
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -23,17 +24,19 @@ from app.cases.models import (
     Outcome,
     Status,
 )
+from app.clock import now
 from app.db import insert
 from app.deadlines.chips import NORMAL
-from app.deadlines.obligations import NOTHING_OWED_AT, Emergency
+from app.deadlines.obligations import NOTHING_OWED_AT, Emergency, is_late
 from app.errors import Conflict, Invalid, Missing
 from app.messages.models import Message, MessageState
 from app.office.models import Queue
 from app.office.queries import Rules, rules
-from app.staff.models import Membership, Role
+from app.staff.models import Membership, Role, Staff
 from connectors import Audience, Kind
 
 LONDON = ZoneInfo("Europe/London")
+_FARTHEST = timedelta(days=731)
 
 _NUMBER = sa.text(
     "INSERT INTO numbering (office_id, year, last) VALUES (:office_id, :year, 1) "
@@ -100,11 +103,16 @@ def take(session: Session, case: Case, *, by: int, at: datetime) -> None:
 def assign(session: Session, case: Case, *, to: int, by: int, at: datetime) -> None:
     """Give the case to a member of its office who can work on it.
 
-    Raises Invalid for anybody else, Conflict when it is closed.
+    Raises Invalid for anybody else, Conflict when it was joined to another case.
     """
     role = session.scalar(
-        sa.select(Membership.role).where(
-            Membership.office_id == case.office_id, Membership.staff_id == to, Membership.ended_at.is_(None)
+        sa.select(Membership.role)
+        .join(Staff, Staff.id == Membership.staff_id)
+        .where(
+            Membership.office_id == case.office_id,
+            Membership.staff_id == to,
+            Membership.ended_at.is_(None),
+            Staff.active,
         )
     )
     if role is None or role is Role.VIEWER:
@@ -155,7 +163,7 @@ def write_note(session: Session, case: Case, *, text: str, by: int, at: datetime
 def decide(session: Session, case: Case, *, kind: DecisionKind, reason: str, by: int, at: datetime) -> Decision:
     """Nothing will be answered, and a person says why: what is owed is waived and the case closes.
 
-    ``undo_decision`` takes it back.
+    "Answered elsewhere" meets it instead. ``undo_decision`` takes it back.
     """
     reason = reason.strip()
     if not reason:
@@ -167,7 +175,11 @@ def decide(session: Session, case: Case, *, kind: DecisionKind, reason: str, by:
     session.add(decision)
     session.flush()
     for owed in clocks.open_obligations(session, case):
-        owed.state, owed.decision_id = ObligationState.WAIVED, decision.id
+        owed.decision_id = decision.id
+        if kind is DecisionKind.ANSWERED_ELSEWHERE:  # a call, or an officer's own answer: it counts, by this decision
+            owed.state, owed.met_at, owed.is_late = ObligationState.MET, at, is_late(owed.due_at, at)
+        else:
+            owed.state = ObligationState.WAIVED
     _end(case, _OUTCOMES[kind], at)
     clocks.lead(session, case)
     record(session, "decide", "case", case.id, office_id=case.office_id, by=by, decision=decision.id, kind=kind.value)
@@ -187,13 +199,16 @@ def undo_decision(session: Session, decision: Decision, *, by: int, at: datetime
 
     Raises Conflict when that was done already.
     """
+    case = clocks.held(session, decision.case_id)
+    session.refresh(decision)
     if decision.undone_at is not None:
         raise Conflict("This was undone already.")
-    case = session.get_one(Case, decision.case_id)
     decision.undone_at, decision.undone_by_id = at, by
-    for owed in session.scalars(
-        sa.select(Obligation).where(Obligation.decision_id == decision.id, Obligation.state == ObligationState.WAIVED)
-    ).all():
+    of_it = sa.select(Obligation).where(
+        Obligation.decision_id == decision.id,
+        Obligation.state.in_([ObligationState.WAIVED, ObligationState.MET]),
+    )
+    for owed in session.scalars(of_it.order_by(Obligation.id)).all():
         clocks.bring_back(session, rules(session, case.office_id), owed)
     if not case.is_open:
         case.is_open, case.status, case.closed_at, case.outcome = True, decision.status_before, None, None
@@ -216,14 +231,13 @@ def close(session: Session, case: Case, *, outcome: Outcome, by: int, at: dateti
 
 
 def reopen(session: Session, case: Case, *, by: int) -> None:
-    """A person opens a closed or answered case again; what was shelved is owed again."""
+    """A person opens a closed or answered case again; what was shelved is owed again.
+
+    Raises Conflict when it is open already.
+    """
     if case.is_open:
         raise Conflict("This case is open already.")
-    case.is_open, case.status, case.closed_at, case.outcome = True, Status.WITH_US, None, None
-    shelved = sa.select(Obligation).where(Obligation.case_id == case.id, Obligation.state == ObligationState.SHELVED)
-    for owed in session.scalars(shelved.order_by(Obligation.received_at)).all():
-        clocks.bring_back(session, rules(session, case.office_id), owed)
-    clocks.lead(session, case)
+    clocks.reopen(session, rules(session, case.office_id), case)
     record(session, "reopen", "case", case.id, office_id=case.office_id, by=by)
 
 
@@ -245,8 +259,10 @@ def stand_down(session: Session, case: Case, *, by: int) -> None:
 def set_external_deadline(session: Session, case: Case, *, deadline_at: datetime | None, what: str, by: int) -> None:
     """A dated fact that outranks the pledge: an appeal, a hearing, a newspaper's hour (rule 10).
 
-    ``None`` takes it away.
+    ``None`` takes it away. Raises Invalid for one that is years away.
     """
+    if deadline_at is not None and abs(deadline_at - now()) > _FARTHEST:
+        raise Invalid("Choose a day within two years.", field="on")
     case.external_at, case.external_what = deadline_at, what.strip() if deadline_at else ""
     clocks.lead(session, case)
     record(
@@ -265,15 +281,23 @@ def promise(session: Session, case: Case, *, promised_on: date | None, reason: s
 
     The pledge's date is never overwritten.
     """
-    if promised_on is not None and promised_on < at.astimezone(LONDON).date():
-        raise Invalid("Promise a day that is still to come.", field="promised_on")
     if promised_on is not None:
+        check_promise(promised_on, at)
         write_note(session, case, text=reason, by=by, at=at)
     case.promised_on = promised_on
     clocks.lead(session, case)
     record(
         session, "promise", "case", case.id, office_id=case.office_id, by=by, on=promised_on and promised_on.isoformat()
     )
+
+
+def check_promise(promised_on: date, at: datetime) -> None:
+    """Raises Invalid for a day on which nobody can promise anything: it is over, or years away."""
+    today = at.astimezone(LONDON).date()
+    if promised_on < today:
+        raise Invalid("Promise a day that is still to come.", field="promised_on")
+    if promised_on > today + _FARTHEST:
+        raise Invalid("Choose a day within two years.", field="promised_on")
 
 
 def set_topic(session: Session, case: Case, *, topic: str, by: int) -> None:
@@ -300,12 +324,12 @@ def mark_unread(session: Session, case: Case, *, by: int) -> None:
     record(session, "unread", "case", case.id, office_id=case.office_id, by=by)
 
 
-def recompute(session: Session, office_id: int, at: datetime) -> int:
-    """The office's calendar changed: dates of open obligations anew, each move in the audit trail (rule 9).
+def recompute(session: Session, office_id: int, case_ids: Collection[int], at: datetime) -> int:
+    """The office's calendar changed: dates of open obligations of these cases anew, each move in the audit trail.
 
-    Returns how many moved.
+    Returns how many moved (rule 9).
     """
-    moved = clocks.recompute(session, rules(session, office_id), at=at)
+    moved = clocks.recompute(session, rules(session, office_id), case_ids, at=at)
     for obligation_id, (old, new) in moved.items():
         facts = {"old": old.isoformat(), "new": new.isoformat()}
         record(session, "recompute", "obligation", obligation_id, office_id=office_id, by=None, **facts)
@@ -313,10 +337,9 @@ def recompute(session: Session, office_id: int, at: datetime) -> int:
 
 
 def _end(case: Case, outcome: Outcome, at: datetime) -> None:
+    """What stood at its clock (emergency, deadline, promise) stays: undoing brings it back."""
     case.status, case.is_open, case.closed_at, case.outcome = Status.CLOSED, False, at, outcome
     case.is_unread = False
-    case.emergency = case.emergency_at = None
-    case.is_reopened_late = False
 
 
 def _must_be_open(case: Case) -> None:

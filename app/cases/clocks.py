@@ -11,7 +11,8 @@ ends in ``lead``, which writes on the case what a list sorts by.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable
 from datetime import date, datetime
 
 import sqlalchemy as sa
@@ -24,10 +25,14 @@ from app.deadlines import obligations as dates
 from app.deadlines.chips import NORMAL, rank_of
 from app.messages.models import Conversation, Direction, Message
 from app.office.models import Track
-from app.office.queries import Rules
+from app.office.queries import Rules, calendar
 from connectors import Audience, Kind
 
 SNIPPET = 160  # characters of a message that a row of the list shows
+HEADING = 80  # characters of it that stand in for a subject
+_SALUTATION = re.compile(r"[^\n]{1,60},[^\S\n]*\n\s*")
+# A line, or what of it ends a sentence: neither "26.4" nor "Mr." does, nor does the "Thanks." before what it is about.
+_SENTENCE = re.compile(r".{16,}?(?:(?<=[^\s.]{4})[.!?…]+(?=\s)|[。！？])|.+")  # noqa: RUF001 - as Chinese and Japanese end theirs
 
 
 def received(session: Session, rules: Rules, case: Case, conversation: Conversation, message: Message) -> None:
@@ -37,12 +42,14 @@ def received(session: Session, rules: Rules, case: Case, conversation: Conversat
     """
     _show(case, conversation, message)
     if not (message.is_auto or message.is_bounce):
+        _follow_person(session, case, conversation, message)
+        if not case.is_open:
+            _reopen(case)
+            _forget_what_is_over(case, message.sent_at)
         _turn(session, rules, case, message)
         if case.status is Status.WITH_CONSTITUENT:
             case.waiting_since = case.waiting_until = None
             case.status = Status.WITH_US
-        if not case.is_open:
-            _reopen(case)
     lead(session, case)
 
 
@@ -55,7 +62,8 @@ def begin(
     the obligations get theirs, and the message's, when they are.
     """
     case.last_at = case.last_inbound_at = message.sent_at
-    case.snippet = snippet(message.reply_text or message.text)
+    words = message.reply_text or message.text
+    case.snippet = snippet(words if message.subject.strip() else heading(words)[1])
     case.is_backlog = message.is_backlog
     owed = [] if message.is_auto or message.is_bounce else _new_turn(session, rules, case, message, ())
     _place(case, owed, [window_ends_at] if window_ends_at is not None and window_ends_at > now() else [], now())
@@ -76,15 +84,21 @@ def answered(
     """The platform accepted an answer: what it meets is met at ``message.sent_at`` (rules 4 and 5).
 
     ``seen_message_id`` is the newest message the writer had seen. What the resident wrote after it was not answered by
-    this: it opens a turn of its own. ``stays_open`` keeps the case in the inbox although nothing is owed.
+    this: a turn that it opened stays owed, and where it had joined the one that is met now, it opens its own.
+    ``stays_open`` keeps the case in the inbox although nothing is owed. A case that a person closed meanwhile stays
+    closed: what is owed on it is shelved.
+
+    The caller holds the case (``held``): a message that comes in at this moment is either seen here
+    or finds everything met.
     """
     kinds = (
         {ObligationKind.ACKNOWLEDGE}
         if purpose is not Purpose.ANSWER
         else {ObligationKind.ACKNOWLEDGE, ObligationKind.REPLY}
     )
-    for owed in _of_person(session, case, message.person_id, ObligationState.OPEN):
-        if owed.kind in kinds:
+    standing = _of_person(session, case, message.person_id, ObligationState.OPEN)
+    for owed in standing + _of_person(session, case, message.person_id, ObligationState.SHELVED):
+        if owed.kind in kinds and owed.message_id <= seen_message_id:
             _meet(owed, message)
     case.last_at = max(case.last_at, message.sent_at)
     if purpose is Purpose.HOLDING:
@@ -93,10 +107,14 @@ def answered(
         case.promised_on = None
         case.is_reopened_late = False
     session.flush()
-    crossed = _crossed(session, case, message, seen_message_id)
-    for late in crossed if purpose is Purpose.ANSWER else ():
-        _turn(session, rules, case, late)
-    _settle(session, case, purpose=purpose, stays_open=stays_open)
+    if purpose is Purpose.ANSWER and not _owes_reply(session, case, message.person_id):
+        for late in _crossed(session, case, message, seen_message_id):
+            _turn(session, rules, case, late)
+    if case.is_open:
+        _settle(session, case, purpose=purpose, stays_open=stays_open)
+    else:
+        session.flush()
+        shelve(session, case)
     lead(session, case)
 
 
@@ -106,22 +124,33 @@ def unanswered(session: Session, rules: Rules, case: Case, message: Message) -> 
     Unless a second accepted answer stands: then that one meets it, with its own time. Where a newer turn is open by
     now, the two fold into one with the older date.
     """
-    for owed in session.scalars(sa.select(Obligation).where(Obligation.met_by_id == message.id)):
-        other = _standing_answer(session, owed, but_not=message)
+    for owed in session.scalars(sa.select(Obligation).where(Obligation.met_by_id == message.id)).all():
+        other = _standing_answer(session, owed, after=message)
         if other is not None:
             _meet(owed, other)
         else:
             bring_back(session, rules, owed)
-    if case.status is Status.ANSWERED:
+    reopen(session, rules, case)
+
+
+def reopen(session: Session, rules: Rules, case: Case) -> None:
+    """Into the inbox again, with whatever was shelved when the case was closed."""
+    if not case.is_open:
         _reopen(case)
+        shelved = sa.select(Obligation).where(
+            Obligation.case_id == case.id, Obligation.state == ObligationState.SHELVED
+        )
+        for owed in session.scalars(shelved.order_by(Obligation.id)).all():
+            bring_back(session, rules, owed)
     lead(session, case)
 
 
 def bring_back(session: Session, rules: Rules, owed: Obligation) -> None:
     """Open an obligation again with its old date, under today's calendar.
 
-    A newer open one of its person folds into it.
+    One of its person that is open by now folds into it; the older date counts.
     """
+    at = now()
     newer = session.scalar(
         sa.select(Obligation).where(
             Obligation.case_id == owed.case_id,
@@ -133,12 +162,22 @@ def bring_back(session: Session, rules: Rules, owed: Obligation) -> None:
     )
     if newer is not None:
         newer.state = ObligationState.FOLDED
-        owed.chasers += newer.chasers + 1
         session.flush()  # one open obligation per person and kind: the index would refuse two, even for a moment
     owed.state = ObligationState.OPEN
     owed.met_at = owed.met_by_id = owed.is_late = owed.decision_id = None
     owed.is_excused = False
-    _count_again(rules, owed, now())
+    _count_again(rules, owed, at)
+    if newer is not None:
+        _merge(owed, newer)
+
+
+def _merge(owed: Obligation, folded: Obligation) -> None:
+    """Two turns of one person are one from now on: the earlier date, every chaser, backlog only where both are."""
+    owed.chasers += folded.chasers + 1
+    owed.is_backlog = owed.is_backlog and folded.is_backlog
+    if folded.due_at < owed.due_at:
+        for name in ("received_at", "not_before_at", "days", "paused_days", "due_at", "calendar", "is_provisional"):
+            setattr(owed, name, getattr(folded, name))
 
 
 def shelve(session: Session, case: Case) -> None:
@@ -150,26 +189,62 @@ def shelve(session: Session, case: Case) -> None:
         owed.state = ObligationState.SHELVED
 
 
-def recompute(session: Session, rules: Rules, *, at: datetime) -> dict[int, tuple[datetime, datetime]]:
-    """The calendar changed: the date of every open obligation of the office anew (rule 9).
+def outdated(session: Session, rules: Rules) -> list[int]:
+    """The cases of the office whose open dates another calendar gave than today's, in the order of their ids."""
+    query = sa.select(Obligation.case_id).where(
+        Obligation.office_id == rules.office_id,
+        Obligation.state == ObligationState.OPEN,
+        Obligation.calendar != rules.calendar.version,
+    )
+    return list(session.scalars(query.distinct().order_by(Obligation.case_id)))
 
-    Returns the old and the new date of each that moved, by its id. Verdicts already given stay, but a lateness that an
-    added holiday removes is marked excused.
+
+def offices_outdated(session: Session) -> list[int]:
+    """The offices with ``outdated`` cases.
+
+    There are some after a message was taken in just as the calendar changed, and after an upgrade that brought newer
+    holidays.
+    """
+    given = sa.select(Obligation.office_id, Obligation.calendar).where(Obligation.state == ObligationState.OPEN)
+    found = session.execute(given.distinct()).all()
+    versions = {office_id: calendar(session, office_id).version for office_id, _ in found}
+    return sorted({office_id for office_id, version in found if version != versions[office_id]})
+
+
+def recompute(
+    session: Session, rules: Rules, case_ids: Collection[int], *, at: datetime
+) -> dict[int, tuple[datetime, datetime]]:
+    """The calendar changed: the date of every open obligation of these cases anew (rule 9).
+
+    Returns the old and the new date of each that moved, by its id.
     """
     moved: dict[int, tuple[datetime, datetime]] = {}
-    cases: dict[int, Case] = {}
-    mine = sa.select(Obligation, Case).join(Case).where(Obligation.office_id == rules.office_id)
-    for owed, case in session.execute(mine.where(Obligation.state == ObligationState.OPEN)):
-        old = owed.due_at
-        _count_again(rules, owed, at)
-        if owed.due_at != old:
-            moved[owed.id], cases[case.id] = (old, owed.due_at), case
-    for owed, _ in session.execute(mine.where(Obligation.is_late.is_(True), Obligation.is_excused.is_(False))):
+    for case in hold(session, case_ids):
+        owed = open_obligations(session, case)
+        before = {one.id: one.due_at for one in owed}
+        for one in owed:
+            _count_again(rules, one, at)
+        changed = {one.id: (before[one.id], one.due_at) for one in owed if one.due_at != before[one.id]}
+        if changed:
+            lead(session, case)
+        moved |= changed
+    return moved
+
+
+def excuse(session: Session, rules: Rules) -> int:
+    """Mark each lateness that a holiday added since removes, and return how many (rule 9). Verdicts given stay."""
+    late = sa.select(Obligation).where(
+        Obligation.office_id == rules.office_id,
+        Obligation.state == ObligationState.MET,
+        Obligation.is_late.is_(True),
+        Obligation.is_excused.is_(False),
+    )
+    excused = 0
+    for owed in session.scalars(late.with_for_update(key_share=True)).all():
         due = dates.due(owed.received_at, owed.days + owed.paused_days, rules.calendar, not_before=owed.not_before_at)
         owed.is_excused = owed.met_at is not None and not dates.is_late(due.at, owed.met_at)
-    for case in cases.values():
-        lead(session, case)
-    return moved
+        excused += owed.is_excused
+    return excused
 
 
 def windows_ended(session: Session, *, at: datetime) -> int:
@@ -177,11 +252,29 @@ def windows_ended(session: Session, *, at: datetime) -> int:
 
     Returns how many cases that concerned.
     """
-    query = sa.select(Case).where(Case.is_open, Case.due_kind == dates.Kind.WINDOW, Case.due_at <= at)
-    ended = list(session.scalars(query))
+    query = sa.select(Case.id).where(Case.is_open, Case.due_kind == dates.Kind.WINDOW, Case.due_at <= at)
+    ended = hold(session, session.scalars(query).all())
     for case in ended:
         lead(session, case)
     return len(ended)
+
+
+def hold(session: Session, case_ids: Collection[int]) -> list[Case]:
+    """These cases as they are now, kept from everybody else until the transaction ends; in the order of their ids.
+
+    Whoever changes what is owed on a case, or what a list shows of it, holds it first and looks at the rest then: so a
+    message that comes in, an answer that goes out and a click never overlook one another. Always in the same order, so
+    that nobody waits for whom they keep waiting. (SQLite has one writer at a time anyhow.)
+    """
+    session.flush()
+    query = sa.select(Case).where(Case.id.in_(case_ids)).order_by(Case.id)
+    fresh = query.with_for_update(key_share=True).execution_options(populate_existing=True)
+    return list(session.scalars(fresh)) if case_ids else []
+
+
+def held(session: Session, case_id: int) -> Case:
+    """``hold`` for one."""
+    return hold(session, [case_id])[0]
 
 
 def lead(session: Session, case: Case) -> None:
@@ -256,13 +349,14 @@ def _show(case: Case, conversation: Conversation, message: Message) -> None:
     conversation.last_inbound_at = max(conversation.last_inbound_at or message.sent_at, message.sent_at)
     is_newest = case.last_inbound_at is None or message.sent_at >= case.last_inbound_at
     case.last_at = max(case.last_at, message.sent_at)
+    case.first_received_at = min(case.first_received_at, message.sent_at)
     if is_newest:
         case.last_inbound_at = message.sent_at
         case.snippet = snippet(message.reply_text or message.text)
         case.channel, case.kind, case.audience = message.channel, message.kind, message.audience
         case.conversation_id = conversation.id
     case.is_unread = True
-    if not message.is_backlog:
+    if not (message.is_backlog or message.is_auto or message.is_bounce):
         case.is_backlog = False
 
 
@@ -270,6 +364,24 @@ def snippet(text: str) -> str:
     """The beginning of ``text`` on one line, ``SNIPPET`` characters at most."""
     line = " ".join(text[: 4 * SNIPPET].split())
     return line if len(line) <= SNIPPET else line[: SNIPPET - 1].rstrip() + "…"
+
+
+def heading(text: str) -> tuple[str, str]:
+    """What stands in for the subject of a message that has none, and the words that follow it.
+
+    The first sentence or line after the salutation, ``HEADING`` characters at most: a longer one is cut at a word and
+    goes on in the rest.
+    """
+    text = text[: 8 * SNIPPET].strip()
+    text = _SALUTATION.sub("", text, count=1) if _SALUTATION.match(text) else text
+    found = _SENTENCE.match(text)
+    first = " ".join(found.group().split()) if found else ""
+    if len(first) <= HEADING:
+        return first, text[found.end() :].strip() if found else ""
+    cut = first[: HEADING - 1]
+    words = cut if first[HEADING - 1] == " " else cut.rpartition(" ")[0] or cut
+    rest = " ".join(text.split())[len(words) :].strip()
+    return words.rstrip() + "…", f"…{rest}"
 
 
 def _turn(session: Session, rules: Rules, case: Case, message: Message) -> None:
@@ -287,7 +399,7 @@ def _turn(session: Session, rules: Rules, case: Case, message: Message) -> None:
         bring_back(session, rules, min(shelved, key=lambda one: one.received_at))
         standing = _of_person(session, case, message.person_id, ObligationState.OPEN)
     for owed in standing:
-        _join(rules, owed, message)
+        _join(session, rules, owed, message)
     if any(owed.kind is ObligationKind.REPLY and owed.due_at <= message.sent_at for owed in standing):
         case.is_reopened_late = True  # a chaser after the date jumps the queue (rule 8)
 
@@ -327,14 +439,20 @@ def _connected_at(session: Session, message: Message) -> datetime:
     return session.scalar(_CONNECTED, {"account_id": message.account_id}) or message.fetched_at
 
 
-def _join(rules: Rules, owed: Obligation, message: Message) -> None:
-    """A further message of the turn: counted; its date moves only earlier, when the message was merely found late."""
+def _join(session: Session, rules: Rules, owed: Obligation, message: Message) -> None:
+    """A further message of the turn: counted; its date moves only earlier, when the message was merely found late.
+
+    Whoever writes again after the account was connected is no longer from before Postbag.
+    """
+    owed.is_backlog = owed.is_backlog and message.is_backlog
     if message.sent_at >= owed.received_at:
         owed.chasers += 1
         return
-    owed.received_at = message.sent_at
-    due = dates.due(message.sent_at, owed.days, rules.calendar, not_before=owed.not_before_at)
-    owed.due_at = min(owed.due_at, due.at)
+    not_before_at = _connected_at(session, message) if message.is_backlog else owed.not_before_at
+    due = dates.due(message.sent_at, owed.days + owed.paused_days, rules.calendar, not_before=not_before_at)
+    if due.at <= owed.due_at:
+        owed.received_at, owed.not_before_at = message.sent_at, not_before_at
+        owed.due_at, owed.is_provisional = due.at, due.provisional
 
 
 def _count_again(rules: Rules, owed: Obligation, at: datetime) -> None:
@@ -367,8 +485,11 @@ def _crossed(session: Session, case: Case, message: Message, seen_message_id: in
     return list(session.scalars(query.order_by(Message.id)))
 
 
-def _standing_answer(session: Session, owed: Obligation, *, but_not: Message) -> Message | None:
-    """The first other answer that was accepted after the turn opened and is of a purpose that meets ``owed``."""
+def _standing_answer(session: Session, owed: Obligation, *, after: Message) -> Message | None:
+    """The first answer that was accepted after that one and is of a purpose that meets ``owed``.
+
+    One that was accepted before it and did not meet ``owed`` was written by somebody who had not seen the turn.
+    """
     purposes = [Purpose.ANSWER] if owed.kind is ObligationKind.REPLY else list(Purpose)
     query = sa.select(Message).where(
         Message.case_id == owed.case_id,
@@ -376,8 +497,7 @@ def _standing_answer(session: Session, owed: Obligation, *, but_not: Message) ->
         Message.direction == Direction.OUTBOUND,
         Message.purpose.in_(purposes),
         Message.is_failed.is_(False),
-        Message.id != but_not.id,
-        Message.id > owed.message_id,
+        Message.id > after.id,
     )
     return session.scalar(query.order_by(Message.id).limit(1))
 
@@ -387,8 +507,6 @@ def _settle(session: Session, case: Case, *, purpose: Purpose, stays_open: bool)
     still_owed = any(owed.kind is ObligationKind.REPLY for owed in open_obligations(session, case))
     if purpose is Purpose.ANSWER and not still_owed and not stays_open:
         case.status, case.is_open = Status.ANSWERED, False
-        case.emergency = None
-        case.external_at = None
     elif case.status is Status.NEW:
         case.status = Status.ACKNOWLEDGED
 
@@ -397,6 +515,46 @@ def _reopen(case: Case) -> None:
     case.is_open = True
     case.status = Status.WITH_US
     case.closed_at = case.outcome = None
+
+
+def _forget_what_is_over(case: Case, at: datetime) -> None:
+    """A case comes back with a new message: what its clock stood on before counts only where it lies ahead."""
+    case.is_reopened_late = False
+    if case.emergency_at is not None and dates.emergency_due_at(case.emergency_at) <= at:
+        case.emergency = case.emergency_at = None
+    if case.external_at is not None and case.external_at <= at:
+        case.external_at, case.external_what = None, ""
+    if case.promised_on is not None and dates.promised_at(case.promised_on) <= at:
+        case.promised_on = None
+
+
+def _follow_person(session: Session, case: Case, conversation: Conversation, message: Message) -> None:
+    """Somebody said meanwhile that who writes here is another person (or is not): the conversation is theirs now.
+
+    What is owed in it goes with it, for answers in a conversation meet what is owed to its person.
+    """
+    before, person_id = conversation.person_id, _person(message)
+    if before == person_id:
+        return
+    conversation.person_id = person_id
+    theirs = {one.kind: one for one in _of_person(session, case, person_id, ObligationState.OPEN)}
+    for owed in _of_person(session, case, before, ObligationState.OPEN):
+        if owed.conversation_id != conversation.id:
+            continue
+        standing = theirs.get(owed.kind)
+        if standing is None:
+            owed.person_id = person_id
+        else:
+            owed.state = ObligationState.FOLDED
+            _merge(standing, owed)
+    for owed in _of_person(session, case, before, ObligationState.SHELVED):
+        if owed.conversation_id == conversation.id:
+            owed.person_id = person_id
+    session.flush()
+
+
+def _owes_reply(session: Session, case: Case, person_id: int | None) -> bool:
+    return any(owed.kind is ObligationKind.REPLY for owed in _of_person(session, case, person_id, ObligationState.OPEN))
 
 
 def _of_person(session: Session, case: Case, person_id: int | None, state: ObligationState) -> list[Obligation]:

@@ -16,10 +16,10 @@ from app.staff.models import Membership, Role, Staff
 def case(session: Session, case_id: int, offices: Collection[int], *, to_change: bool = False) -> Case:
     """The case, if it belongs to one of ``offices``; raises Missing otherwise.
 
-    ``to_change`` holds it until the transaction ends.
+    ``to_change`` holds it until the transaction ends, as ``clocks.hold`` does; of several, the lowest id first.
     """
     query = sa.select(Case).where(Case.id == case_id, Case.office_id.in_(offices))
-    found = session.scalar(query.with_for_update() if to_change else query)
+    found = session.scalar(query.with_for_update(key_share=True) if to_change else query)
     if found is None:
         raise Missing
     return found

@@ -200,7 +200,7 @@ def unread(case_id: int) -> ResponseReturnValue:
 @allow(Permission.HANDLE_CASES)
 def bulk() -> ResponseReturnValue:
     """What a button under the list does with the ticked rows."""
-    cases = [queries.case(session, case_id, offices(), to_change=True) for case_id in forms.ticked()]
+    cases = [queries.case(session, case_id, offices(), to_change=True) for case_id in sorted(forms.ticked())]
     _MANY.get(request.form.get("do", ""), _nothing)(cases)
     return redirect(local(request.form.get("back", "/")), 303)
 
@@ -209,7 +209,7 @@ def bulk() -> ResponseReturnValue:
 @allow(Permission.HANDLE_CASES)
 def put_back() -> ResponseReturnValue:
     """Undo a change of owners: everybody has again what they had."""
-    for case_id, kind, holder in forms.holders():
+    for case_id, kind, holder in sorted(forms.holders()):
         case = queries.case(session, case_id, offices(), to_change=True)
         if kind == "q":
             actions.release(session, case, queue_id=holder, by=actor().id)

@@ -15,6 +15,7 @@ class Kind(StrEnum):
     PROBE_REPLY = "probe_reply"
     FILE_COPY = "file_copy"  # of a reply
     RECOMPUTE_DATES = "recompute_dates"  # of an office whose calendar changed
+    WATCH_CLOCKS = "watch_clocks"  # what becomes otherwise by time alone
     SEND_NOTICE = "send_notice"
     MAIL_LINK = "mail_link"  # an invitation or a reset
     WATCH_HEALTH = "watch_health"

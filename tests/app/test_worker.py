@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -14,19 +14,23 @@ import sqlalchemy as sa
 from app import jobs
 from app.audit.actions import record
 from app.audit.models import AuditLine
+from app.cases.models import Case, Obligation, ObligationState
 from app.channels.models import Heartbeat, State
 from app.clock import now
 from app.db import Database
+from app.deadlines.obligations import Kind as DueKind
 from app.deployment import Deployment
 from app.errors import Missing
 from app.jobs import Kind
 from app.jobs.models import Rhythm
 from app.jobs.periodic import Recurring, defer_due
 from app.messages.models import Reading
+from app.office.models import Closure
 from app.settings import Settings
-from app.worker import HANDLERS, RECURRING, Worker, keep_going, seal_audit, sweep_store
+from app.worker import HANDLERS, RECURRING, Worker, keep_going, recompute_dates, seal_audit, sweep_store, watch_clocks
 from tests import make
 from tests.app.jobs.test_engines import is_empty, until, waiting
+from tests.conftest import Clock
 from tests.house.tree import ROOT
 
 pytestmark = pytest.mark.db
@@ -169,3 +173,57 @@ def test_a_worker_process_ends_cleanly_when_it_is_told_to(database: Database, se
         assert until(lambda: is_empty(database))
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
+
+
+def test_a_changed_calendar_moves_every_open_date_and_excuses_what_it_made_late(
+    deployment: Deployment, clock: Clock
+) -> None:
+    clock.advance(minutes=1)
+    with deployment.database.transaction() as session:
+        office = make.office(session)
+        message = make.message(session, conversation=make.conversation(session, case=make.case(session, office=office)))
+        still_owed = make.obligation(session, message=message, due_at=datetime(2026, 4, 21, 23, tzinfo=UTC)).id
+        met_late = make.obligation(
+            session,
+            message=message,
+            state=ObligationState.MET,
+            is_late=True,
+            due_at=datetime(2026, 4, 21, 23, tzinfo=UTC),
+            met_at=datetime(2026, 4, 22, 9, tzinfo=UTC),
+        ).id
+        session.add(Closure(office_id=office.id, first_on=date(2026, 4, 9), last_on=date(2026, 4, 9), name="Count"))
+
+    recompute_dates(deployment, office.id)
+
+    with deployment.database.reading() as session:
+        moved, excused = session.get_one(Obligation, still_owed), session.get_one(Obligation, met_late)
+    assert (moved.due_at, excused.due_at) == (
+        datetime(2026, 4, 22, 23, tzinfo=UTC),
+        datetime(2026, 4, 21, 23, tzinfo=UTC),
+    )
+    assert (excused.is_late, excused.is_excused) == (True, True)
+
+
+def test_a_window_that_closes_leaves_the_pledge_to_lead(deployment: Deployment, clock: Clock) -> None:
+    with deployment.database.transaction() as session:
+        case = make.case(session, due_kind=DueKind.WINDOW, due_at=clock.at + timedelta(hours=1))
+
+    clock.advance(hours=2)
+    watch_clocks(deployment, 0)
+
+    with deployment.database.reading() as session:
+        assert session.get_one(Case, case.id).due_kind is DueKind.PLEDGE
+
+
+def test_dates_that_an_older_version_gave_are_worked_out_again(
+    deployment: Deployment, database: Database, worker: Callable[..., Worker]
+) -> None:
+    with database.transaction() as session:
+        message = make.message(session)
+        make.obligation(session, message=message, calendar="of an older version")
+
+    keep_going(deployment, 0)
+
+    done: list[int] = []
+    worker({Kind.RECOMPUTE_DATES: lambda _, office_id: done.append(office_id)})
+    assert until(lambda: done == [message.office_id])
