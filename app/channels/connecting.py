@@ -6,12 +6,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import structlog
 from sqlalchemy.orm import Session
 
 from app.channels.models import Account
 from app.deployment import Deployment
 from app.errors import Missing
-from connectors import Actor, Connection, Connector
+from app.jobs.running import describe
+from connectors import Actor, Connection, Connector, ConnectorError, Transient
+
+_log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +30,19 @@ class Line:
 
     @contextmanager
     def use(self, deployment: Deployment) -> Iterator[Connection]:
-        """A connection, kept for the next use unless the block raises. No transaction may be open."""
+        """A connection, kept for the next use unless the block raises. No transaction may be open.
+
+        Raises what ``connect`` does; what the interface does not know is Transient.
+        """
 
         def dial() -> Connection:
-            return deployment.connectors[self.channel].connect(self.options, deployment.host)
+            try:
+                return deployment.connectors[self.channel].connect(self.options, deployment.host)
+            except ConnectorError:
+                raise
+            except Exception as error:
+                _log.error("channel failed", account=self.account_id, error=describe(error))
+                raise Transient("Something went wrong while connecting. It is tried again.") from error
 
         with deployment.lines.use(self.account_id, self.version, dial) as connection:
             yield connection

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from app import jobs
 from app.audit.actions import record
 from app.cases import clocks
+from app.cases.actions import check_promise
 from app.cases.models import Case, Purpose
 from app.channels.models import Account, Capacity, State
 from app.errors import Conflict, Invalid
@@ -47,7 +48,11 @@ class Moved(Conflict):
     """
 
     def __init__(self, newer: Sequence[Message]) -> None:
-        super().__init__("Something new came in while you were writing. Read it, then send or change your reply.")
+        super().__init__(
+            "Something new came in while you were writing. Read it, then send or change your reply."
+            if any(message.direction is Direction.INBOUND for message in newer)
+            else "Somebody has answered while you were writing. Read it, then send or change your reply."
+        )
         self.newer = tuple(newer)
 
 
@@ -55,13 +60,11 @@ def save_draft(
     session: Session, conversation: Conversation, *, mode: Mode, words: Words, by: int, at: datetime
 ) -> Draft | None:
     """Keep what is being written; nothing left of it means no draft. One per person, conversation and mode."""
-    draft = _draft(session, conversation, mode, by)
     if not words.text.strip():
-        if draft is not None:
-            session.delete(draft)
-            session.flush()
-        _mark_drafts(session, conversation.case_id)
+        discard_draft(session, conversation, mode=mode, by=by)
         return None
+    case = clocks.held(session, conversation.case_id)
+    draft = _draft(session, conversation, mode, by)
     if draft is None:
         draft = Draft(
             office_id=conversation.office_id,
@@ -76,34 +79,44 @@ def save_draft(
     draft.text, draft.purpose, draft.promised_on = words.text[:MOST_CHARACTERS], words.purpose, words.promised_on
     draft.seen_message_id, draft.saved_at = words.seen_message_id, at
     session.flush()
-    _mark_drafts(session, conversation.case_id)
+    _mark_drafts(session, case)
     return draft
 
 
 def discard_draft(session: Session, conversation: Conversation, *, mode: Mode, by: int) -> None:
     """Throw away what was being written."""
+    case = clocks.held(session, conversation.case_id)
     draft = _draft(session, conversation, mode, by)
     if draft is not None:
         session.delete(draft)
         session.flush()
-    _mark_drafts(session, conversation.case_id)
+    _mark_drafts(session, case)
 
 
 def queue(session: Session, rules: Rules, conversation: Conversation, *, words: Words, by: int, at: datetime) -> Reply:
     """Put a reply into the outbox; it goes out after the office's undo time.
 
-    Its key is fixed here, before anything is sent.
+    Its key is fixed here, before anything is sent. The very same reply, sent twice by an impatient click, is one.
 
-    Raises Invalid for what cannot be sent, Moved when messages came in that the writer has not seen (the text stays as
-    their draft), Conflict when the account cannot send.
+    Raises Invalid for what cannot be sent, Moved when the case holds messages that the writer has not seen (the text
+    stays as their draft), Conflict when another reply is on its way in the conversation or the account cannot send.
     """
     text = words.text.strip()
     if not text:
         raise Invalid("Write your reply first.", field="text")
     if len(text) > MOST_CHARACTERS:
         raise Invalid("This is too long to send: %(most)s characters at most.", field="text", most=MOST_CHARACTERS)
-    if words.purpose is Purpose.HOLDING and words.promised_on is None:
-        raise Invalid("A holding reply needs the day by which you will answer.", field="promised_on")
+    _check_promise(words, at)
+    clocks.held(session, conversation.case_id)  # what comes in from here on was not there when this was submitted
+    going = _going(session, conversation)
+    if going is not None:
+        if going.state is Sending.QUEUED and (going.by_id, going.text, going.purpose) == (by, text, words.purpose):
+            return going
+        raise Conflict(
+            "It is not known whether the last reply here went out. Say which first."
+            if going.state is Sending.UNCERTAIN
+            else "Another reply is on its way here. Take it back, or wait until it has gone out."
+        )
     newer = newer_messages(session, conversation.case_id, words.seen_message_id)
     if newer:
         raise Moved(newer)
@@ -127,7 +140,7 @@ def queue(session: Session, rules: Rules, conversation: Conversation, *, words: 
         recipients=recipients,
         subject=words.subject.strip() or reply_subject(conversation.subject),
         text=text,
-        seen_message_id=words.seen_message_id,
+        seen_message_id=min(words.seen_message_id, _newest(session, conversation.case_id)),
         queued_at=at,
         send_at=at + timedelta(seconds=rules.undo_seconds),
     )
@@ -159,6 +172,7 @@ def withdraw(session: Session, reply: Reply, *, by: int, at: datetime) -> Draft 
             if reply.state is Sending.SENDING
             else "This reply cannot be taken back."
         )
+    case = clocks.held(session, reply.case_id)
     reply.state, reply.retry_at = Sending.WITHDRAWN, None
     conversation = session.get_one(Conversation, reply.conversation_id)
     words = Words(
@@ -172,7 +186,7 @@ def withdraw(session: Session, reply: Reply, *, by: int, at: datetime) -> Draft 
             promised_on=reply.promised_on,
             seen_message_id=reply.seen_message_id,
         )
-    _mark_failures(session, reply.case_id)
+    mark_failures(session, case)
     record(session, "withdraw", "reply", reply.id, office_id=reply.office_id, by=by, case=reply.case_id)
     return save_draft(session, conversation, mode=Mode.REPLY, words=words, by=reply.by_id, at=at)
 
@@ -182,17 +196,17 @@ def try_again(session: Session, reply: Reply, *, by: int, at: datetime) -> None:
     if reply.state not in {Sending.FAILED, Sending.QUEUED} or reply.message_id is not None:
         raise Conflict("Only a reply that never left can be tried again. Go back to the draft to send it anew.")
     reply.state, reply.send_at, reply.retry_at, reply.attempts = Sending.QUEUED, at, None, 0
-    session.flush()
-    _mark_failures(session, reply.case_id)
+    mark_failures(session, clocks.held(session, reply.case_id))
     jobs.defer(session, jobs.Kind.SEND_REPLY, reply.id, at)
     record(session, "try_again", "reply", reply.id, office_id=reply.office_id, by=by, case=reply.case_id)
 
 
 def newer_messages(session: Session, case_id: int, seen_message_id: int) -> list[Message]:
-    """What came in on the case after the newest message somebody had seen, oldest first."""
-    query = sa.select(Message).where(
-        Message.case_id == case_id, Message.id > seen_message_id, Message.direction == Direction.INBOUND
-    )
+    """What stands on the case after the newest message somebody had seen, oldest first.
+
+    An answer that a colleague has given meanwhile is as new to them as another mail.
+    """
+    query = sa.select(Message).where(Message.case_id == case_id, Message.id > seen_message_id)
     return list(session.scalars(query.order_by(Message.id)))
 
 
@@ -210,17 +224,27 @@ def not_delivered(session: Session, reply: Reply, *, by: int) -> None:
 def fail(session: Session, reply: Reply, why: str) -> None:
     """The reply did not arrive, or will not.
 
-    Shown at the reply and on the list, its clocks running with their old dates.
+    Shown at the reply and on the list, its clocks running with their old dates; a case that was closed meanwhile is
+    open again, so that somebody sees it.
     """
+    case = clocks.held(session, reply.case_id)
     reply.state, reply.trouble, reply.retry_at, reply.lease_until = Sending.FAILED, why, None, None
-    session.flush()
-    case = session.get_one(Case, reply.case_id)
-    if reply.message_id is not None:
+    office = rules_of(session, case.office_id)
+    if reply.message_id is None:
+        clocks.reopen(session, office, case)
+    else:
         message = session.get_one(Message, reply.message_id)
         message.is_failed = True
         session.flush()
-        clocks.unanswered(session, rules_of(session, case.office_id), case, message)
-    _mark_failures(session, reply.case_id)
+        clocks.unanswered(session, office, case, message)
+    mark_failures(session, case)
+
+
+def mark_failures(session: Session, case: Case) -> None:
+    """Write on the case, which the caller holds, whether one of its replies needs somebody."""
+    session.flush()
+    failed = sa.exists().where(Reply.case_id == case.id, Reply.state.in_([Sending.FAILED, Sending.UNCERTAIN]))
+    case.has_failed_reply = session.scalar(sa.select(failed)) or False
 
 
 def reply_subject(subject: str) -> str:
@@ -254,15 +278,29 @@ def _draft(session: Session, conversation: Conversation, mode: Mode, by: int) ->
     )
 
 
-def _mark_drafts(session: Session, case_id: int) -> None:
-    case = session.get_one(Case, case_id)
-    case.has_draft = (
-        session.scalar(sa.select(sa.exists().where(Draft.case_id == case_id, Draft.mode == Mode.REPLY))) or False
+def _going(session: Session, conversation: Conversation) -> Reply | None:
+    """The reply that is on its way in the conversation, or may have got out."""
+    on_its_way = Reply.state.in_([Sending.QUEUED, Sending.SENDING, Sending.UNCERTAIN])
+    # By way of the case, which has an index.
+    query = sa.select(Reply).where(
+        Reply.case_id == conversation.case_id, Reply.conversation_id == conversation.id, on_its_way
     )
+    return session.scalar(query.order_by(Reply.id).limit(1))
 
 
-def _mark_failures(session: Session, case_id: int) -> None:
+def _newest(session: Session, case_id: int) -> int:
+    return session.scalar(sa.select(sa.func.max(Message.id)).where(Message.case_id == case_id)) or 0
+
+
+def _check_promise(words: Words, at: datetime) -> None:
+    if words.purpose is not Purpose.HOLDING:
+        return
+    if words.promised_on is None:
+        raise Invalid("A holding reply needs the day by which you will answer.", field="promised_on")
+    check_promise(words.promised_on, at)
+
+
+def _mark_drafts(session: Session, case: Case) -> None:
     session.flush()
-    case = session.get_one(Case, case_id)
-    failed = sa.exists().where(Reply.case_id == case_id, Reply.state.in_([Sending.FAILED, Sending.UNCERTAIN]))
-    case.has_failed_reply = session.scalar(sa.select(failed)) or False
+    drafts = sa.exists().where(Draft.case_id == case.id, Draft.mode == Mode.REPLY)
+    case.has_draft = session.scalar(sa.select(drafts)) or False

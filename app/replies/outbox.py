@@ -12,25 +12,28 @@ again at any time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import sqlalchemy as sa
+import structlog
 from sqlalchemy.orm import Session
 
 from app import jobs
 from app.audit.actions import record
 from app.cases import clocks
-from app.cases.models import Case
 from app.channels.connecting import Line, line
-from app.channels.models import Account
+from app.channels.models import Account, State
 from app.clock import now
 from app.deployment import Deployment
-from app.errors import Conflict
+from app.errors import Conflict, Problem
+from app.jobs.running import describe
 from app.messages import index
 from app.messages.models import Conversation, Direction, Mention, Message, MessageState
 from app.office.queries import rules
-from app.replies.actions import fail
+from app.replies.actions import fail, mark_failures
 from app.replies.models import Reply, Sending
 from connectors import (
     Actor,
@@ -46,7 +49,11 @@ from connectors import (
     Raw,
     Receipt,
     Refused,
+    Transient,
 )
+
+Said = TypeVar("Said")
+_log = structlog.stdlib.get_logger(__name__)
 
 LEASE = timedelta(minutes=5)  # longer than any connector may take for one attempt
 BACK_OFF = (
@@ -74,22 +81,69 @@ def send_reply(deployment: Deployment, reply_id: int) -> datetime | None:
         due_at = reply.retry_at or reply.send_at
         if due_at > now():
             return due_at
-        reply_line = line(session, deployment, reply.account_id)
-        draft = _draft(session, reply, reply_line)
-        kept = reply.prepared_sha256, reply.platform_id, dict(reply.prepared_meta)
-        office_id = reply.office_id
-    kept_before = _prepared(deployment, office_id, kept)
+        attempt = _attempt(session, deployment, reply)
+        if isinstance(attempt, ConnectorError):
+            return _follow(session, reply, attempt)
+    return _send(deployment, attempt)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Attempt:
+    """What sending needs, read in a transaction and used after it has ended."""
+
+    reply_id: int
+    office_id: int
+    line: Line
+    draft: Draft
+    kept: tuple[str, str, Mapping[str, object]]
+
+
+def _attempt(session: Session, deployment: Deployment, reply: Reply) -> _Attempt | ConnectorError:
+    """What sending ``reply`` needs, or why it cannot even be tried."""
+    if session.get_one(Account, reply.account_id).state is State.REMOVED:
+        return Refused("The account it was to be sent with was removed.")
     try:
-        with reply_line.use(deployment) as connection:
-            prepared = kept_before or connection.prepare(draft)
-            sha256 = deployment.store.put(office_id, prepared.payload)
-            if not _mark_sending(deployment, reply_id, prepared, sha256):
+        reply_line = line(session, deployment, reply.account_id)
+    except Problem as problem:
+        return Misconfigured(str(problem))
+    return _Attempt(
+        reply_id=reply.id,
+        office_id=reply.office_id,
+        line=reply_line,
+        draft=_draft(session, reply, reply_line),
+        kept=(reply.prepared_sha256, reply.platform_id, dict(reply.prepared_meta)),
+    )
+
+
+def _send(deployment: Deployment, attempt: _Attempt) -> datetime | None:
+    """Prepare, take the lease, send: one attempt. When to try again."""
+    reply_id, lease_until = attempt.reply_id, None
+    try:
+        before = _prepared(deployment, attempt.office_id, attempt.kept)
+        with attempt.line.use(deployment) as connection:
+            prepared = before or _spoken(lambda: connection.prepare(attempt.draft), Transient)
+            sha256 = deployment.store.put(attempt.office_id, prepared.payload)
+            lease_until = _mark_sending(deployment, reply_id, prepared, sha256)
+            if lease_until is None:
                 return None  # withdrawn while it was being prepared
-            receipt = connection.send(prepared)
+            receipt = _spoken(lambda: connection.send(prepared), Ambiguous)
     except ConnectorError as error:
-        return _not_accepted(deployment, reply_id, error)
+        return _not_accepted(deployment, reply_id, error, lease_until)
+    except Problem as problem:  # the store is full, or has lost what an earlier attempt fixed: nothing was sent
+        return _not_accepted(deployment, reply_id, Transient(str(problem)), lease_until)
     accepted(deployment, reply_id, receipt)
     return None
+
+
+def _spoken(say: Callable[[], Said], unknown: type[ConnectorError]) -> Said:
+    """What a channel says. Whatever it raises beside the interface's own errors is ``unknown``."""
+    try:
+        return say()
+    except ConnectorError:
+        raise
+    except Exception as error:
+        _log.error("channel failed", error=describe(error))  # its own words may quote a letter
+        raise unknown("Something went wrong while sending.") from error
 
 
 def probe_reply(deployment: Deployment, reply_id: int) -> datetime | None:
@@ -106,7 +160,7 @@ def probe_reply(deployment: Deployment, reply_id: int) -> datetime | None:
         return None
     try:
         with reply_line.use(deployment) as connection:
-            found = connection.probe(prepared)
+            found = _spoken(lambda: connection.probe(prepared), Transient)
     except ConnectorError:
         return now() + PROBE_AGAIN
     if isinstance(found, Receipt):
@@ -147,7 +201,8 @@ def file_copy(deployment: Deployment, reply_id: int) -> datetime | None:
         with reply_line.use(deployment) as connection:
             if not isinstance(connection, FilesCopies):
                 return None
-            filed = connection.file_copy(prepared)
+            filing = connection
+            filed = _spoken(lambda: filing.file_copy(prepared), Transient)
     except ConnectorError as error:
         _note_copy(deployment, reply_id, str(error))
         return now() + COPY_AGAIN if sent_at is not None and now() - sent_at < GIVE_UP_AFTER else None
@@ -165,7 +220,10 @@ def settle(session: Session, deployment: Deployment, reply: Reply, *, got_out: b
             session,
             deployment,
             reply,
-            Receipt(platform_id=reply.platform_id, accepted_at=reply.lease_until or reply.send_at),
+            Receipt(
+                platform_id=reply.platform_id,
+                accepted_at=reply.lease_until - LEASE if reply.lease_until else reply.send_at,
+            ),
         )
     else:
         fail(session, reply, "It did not go out.")
@@ -183,9 +241,10 @@ def _sent(session: Session, deployment: Deployment, reply: Reply, receipt: Recei
     sent_at = min(receipt.accepted_at, now())
     reply.state, reply.sent_at, reply.lease_until, reply.retry_at = Sending.SENT, sent_at, None, None
     reply.platform_id, reply.url, reply.receipt_note, reply.trouble = receipt.platform_id, receipt.url, receipt.note, ""
-    case = session.get_one(Case, reply.case_id)
+    case = clocks.held(session, reply.case_id)
     message = _message(session, deployment, reply, sent_at)
     reply.message_id = message.id
+    mark_failures(session, case)
     clocks.answered(
         session,
         rules(session, reply.office_id),
@@ -255,36 +314,48 @@ def _message(session: Session, deployment: Deployment, reply: Reply, sent_at: da
     return message
 
 
-def _mark_sending(deployment: Deployment, reply_id: int, prepared: Prepared, sha256: str) -> bool:
+def _mark_sending(deployment: Deployment, reply_id: int, prepared: Prepared, sha256: str) -> datetime | None:
+    """Take the lease, without which nothing is sent: until when it runs; ``None`` where there is nothing to send."""
     with deployment.database.transaction() as session:
         reply = _held(session, reply_id)
         if reply is None or reply.state is not Sending.QUEUED:
-            return False
+            return None
         reply.state, reply.lease_until, reply.attempts = Sending.SENDING, now() + LEASE, reply.attempts + 1
         reply.platform_id, reply.prepared_sha256, reply.prepared_meta = (
             prepared.platform_id,
             sha256,
             dict(prepared.meta),
         )
-        return True
+        return reply.lease_until
 
 
-def _not_accepted(deployment: Deployment, reply_id: int, error: ConnectorError) -> datetime | None:
-    """What follows from a failure of ``prepare`` or ``send``, by its kind."""
+def _not_accepted(
+    deployment: Deployment, reply_id: int, error: ConnectorError, lease_until: datetime | None
+) -> datetime | None:
+    """A failure of ``prepare`` (``lease_until`` is None) or ``send``; when to try again.
+
+    Where our lease has run out and somebody else sends it by now, it is theirs to say what becomes of it.
+    """
     with deployment.database.transaction() as session:
         reply = _held(session, reply_id)
-        if reply is None or reply.state not in {Sending.QUEUED, Sending.SENDING}:
+        its_state = Sending.QUEUED if lease_until is None else Sending.SENDING
+        if reply is None or reply.state is not its_state or reply.lease_until != lease_until:
             return None
-        if isinstance(error, Ambiguous):
-            _in_doubt(session, reply, str(error))
-            return None
-        if isinstance(error, Refused) or now() - reply.queued_at > GIVE_UP_AFTER:
-            fail(session, reply, str(error))
-            record(session, "failed", "reply", reply.id, office_id=reply.office_id, by=None, case=reply.case_id)
-            return None
-        reply.state, reply.lease_until, reply.trouble = Sending.QUEUED, None, str(error)
-        reply.retry_at = _retry_at(error, reply.attempts)
-        return reply.retry_at
+        return _follow(session, reply, error)
+
+
+def _follow(session: Session, reply: Reply, error: ConnectorError) -> datetime | None:
+    """What follows from a failure, by its kind; when to try again."""
+    if isinstance(error, Ambiguous):
+        _in_doubt(session, reply, str(error))
+        return None
+    if isinstance(error, Refused) or now() - reply.send_at > GIVE_UP_AFTER:
+        fail(session, reply, str(error))
+        record(session, "failed", "reply", reply.id, office_id=reply.office_id, by=None, case=reply.case_id)
+        return None
+    reply.state, reply.lease_until, reply.trouble = Sending.QUEUED, None, str(error)
+    reply.retry_at = _retry_at(error, reply.attempts)
+    return reply.retry_at
 
 
 def _retry_at(error: ConnectorError, attempts: int) -> datetime:
@@ -306,8 +377,9 @@ def _died_while_sending(session: Session, reply: Reply) -> datetime | None:
 
 
 def _in_doubt(session: Session, reply: Reply, why: str) -> None:
+    case = clocks.held(session, reply.case_id)
     reply.state, reply.trouble = Sending.UNCERTAIN, why
-    session.get_one(Case, reply.case_id).has_failed_reply = True
+    mark_failures(session, case)
     jobs.defer(session, jobs.Kind.PROBE_REPLY, reply.id)
     record(session, "uncertain", "reply", reply.id, office_id=reply.office_id, by=None, case=reply.case_id)
 
@@ -316,7 +388,9 @@ def _requeue(session: Session, reply_id: int) -> None:
     """It certainly did not get out: back into the queue."""
     reply = _held(session, reply_id)
     if reply is not None and reply.state is Sending.UNCERTAIN:
-        reply.state, reply.retry_at, reply.lease_until = Sending.QUEUED, now(), None
+        case = clocks.held(session, reply.case_id)
+        reply.state, reply.retry_at, reply.lease_until, reply.trouble = Sending.QUEUED, now(), None, ""
+        mark_failures(session, case)
         jobs.defer(session, jobs.Kind.SEND_REPLY, reply.id)
 
 

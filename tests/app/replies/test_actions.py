@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.cases.models import Case, Purpose
+from app.cases import actions as case_actions
+from app.cases.models import Case, Outcome, Purpose
 from app.channels.models import Account, State
 from app.errors import Conflict, Invalid
-from app.messages.models import Conversation, Message
+from app.messages.models import Conversation, Direction, Message
 from app.office.queries import Rules, rules
 from app.replies import actions, queries
 from app.replies.actions import Moved, Words
@@ -134,7 +136,7 @@ def test_a_thread_that_moved_on_refuses_the_reply_and_shows_what_is_new(desk: De
         ({"purpose": Purpose.HOLDING}, "promised_on"),
     ],
 )
-def test_what_cannot_be_sent_is_refused_at_its_field(desk: Desk, words: dict[str, object], field: str) -> None:
+def test_what_cannot_be_sent_is_refused_at_its_field(desk: Desk, words: dict[str, Any], field: str) -> None:
     with pytest.raises(Invalid) as refused:
         desk.queue(desk.words(**{"text": "words", **words}))
 
@@ -179,3 +181,52 @@ def test_an_emptied_draft_is_gone(desk: Desk) -> None:
 @pytest.mark.parametrize(("subject", "answer"), [("Bin", "Re: Bin"), ("RE: Bin", "RE: Bin"), ("", "Re:")])
 def test_the_subject_of_an_answer_says_re_once(subject: str, answer: str) -> None:
     assert actions.reply_subject(subject) == answer
+
+
+def test_the_same_reply_submitted_twice_is_one_reply(desk: Desk) -> None:
+    assert desk.queue().id == desk.queue().id
+
+
+def test_another_reply_waits_until_the_first_has_gone_out_or_was_taken_back(desk: Desk) -> None:
+    first = desk.queue()
+    with pytest.raises(Conflict, match="on its way"):
+        desk.queue(desk.words("And one more thing."))
+    first.state = Sending.UNCERTAIN
+    with pytest.raises(Conflict, match="not known"):
+        desk.queue(desk.words("And one more thing."))
+    first.state = Sending.WITHDRAWN
+
+    assert desk.queue(desk.words("And one more thing.")).state is Sending.QUEUED
+
+
+def test_what_a_colleague_has_answered_meanwhile_is_read_first(desk: Desk) -> None:
+    words = desk.words()
+    make.message(desk.session, conversation=desk.conversation, direction=Direction.OUTBOUND, text="It is reported.")
+
+    with pytest.raises(Moved, match="Somebody has answered") as refused:
+        desk.queue(words)
+
+    assert [message.text for message in refused.value.newer] == ["It is reported."]
+
+
+def test_nobody_has_seen_what_is_not_there_yet(desk: Desk) -> None:
+    reply = desk.queue(desk.words("Soon.", seen_message_id=2**40))
+
+    assert reply.seen_message_id == desk.message.id
+
+
+@pytest.mark.parametrize("day", [date(2026, 4, 6), date(9999, 12, 31)])
+def test_a_holding_reply_promises_a_day_that_can_be_kept(desk: Desk, day: date) -> None:
+    with pytest.raises(Invalid) as refused:
+        desk.queue(desk.words("We are looking into it.", purpose=Purpose.HOLDING, promised_on=day))
+
+    assert refused.value.field == "promised_on"
+
+
+def test_a_reply_that_fails_on_a_closed_case_opens_it_again(desk: Desk) -> None:
+    reply = desk.queue()
+    case_actions.close(desk.session, desk.case, outcome=Outcome.RESOLVED, by=desk.by, at=desk.at)
+
+    actions.fail(desk.session, reply, "The server knows nobody of that name.")
+
+    assert (desk.case.is_open, desk.case.has_failed_reply) == (True, True)

@@ -13,11 +13,12 @@ import sqlalchemy as sa
 
 from app.cases import clocks
 from app.cases.models import Case, Obligation, ObligationKind, ObligationState, Status
-from app.channels.models import Account
+from app.channels.models import Account, State
 from app.deployment import Deployment
 from app.errors import Conflict
 from app.messages.models import Conversation, Direction, Message
 from app.office.queries import rules
+from app.people.models import Identity
 from app.replies import actions, outbox
 from app.replies.actions import Words
 from app.replies.models import Reply, Sending
@@ -189,7 +190,7 @@ def test_a_copy_is_filed_in_the_sent_folder_once(office: Office, dovecot: Doveco
 def test_a_refused_reply_fails_with_the_servers_reason_and_the_clock_runs_on(office: Office) -> None:
     due_at = office.case().due_at
     with office.deployment.database.transaction() as session:
-        identity = session.scalars(sa.select(make.Identity)).one()
+        identity = session.scalars(sa.select(Identity)).one()
         identity.external_id = identity.handle = "unknown@larkrise.example"
     reply_id = office.queue()
 
@@ -260,3 +261,90 @@ def test_what_was_sent_stands_in_the_conversation(office: Office) -> None:
         sent = session.scalars(sa.select(Message).where(Message.direction == Direction.OUTBOUND)).one()
 
     assert (sent.text, sent.reply_id, sent.purpose) == ("Dear Hester,\n\nI have asked the depot.", reply_id, "answer")
+
+
+def test_doubt_that_is_cleared_up_leaves_no_mark_on_the_list(office: Office) -> None:
+    reply_id = office.queue()
+    with office.deployment.database.transaction() as session:
+        reply = session.get_one(Reply, reply_id)
+        reply.state, reply.prepared_sha256 = (
+            Sending.SENDING,
+            office.deployment.store.put(reply.office_id, b"Subject: x"),
+        )
+        reply.lease_until = office.clock.at
+    outbox.send_reply(office.deployment, reply_id)
+    assert office.case().has_failed_reply
+
+    with office.deployment.database.transaction() as session:
+        outbox.settle(session, office.deployment, session.get_one(Reply, reply_id), got_out=True, by=office.staff_id)
+
+    assert (office.reply(reply_id).state, office.case().has_failed_reply) == (Sending.SENT, False)
+    assert office.reply(reply_id).sent_at == office.clock.at - outbox.LEASE
+
+
+def test_a_password_that_cannot_be_opened_is_said_at_the_reply(office: Office) -> None:
+    with office.deployment.database.transaction() as session:
+        session.scalars(sa.select(Account)).one().sealed = b"sealed with another key"
+    reply_id = office.queue()
+
+    office.send(reply_id)
+
+    reply = office.reply(reply_id)
+    assert (reply.state, reply.retry_at) == (Sending.QUEUED, office.clock.at + timedelta(minutes=30))
+    assert reply.trouble.startswith("The saved password was sealed with another key.")
+
+
+def test_a_reply_of_a_removed_account_fails_and_is_seen(office: Office) -> None:
+    reply_id = office.queue()
+    with office.deployment.database.transaction() as session:
+        session.scalars(sa.select(Account)).one().state = State.REMOVED
+
+    office.send(reply_id)
+
+    assert (office.reply(reply_id).state, office.case().has_failed_reply) == (Sending.FAILED, True)
+
+
+@pytest.mark.parametrize(
+    ("where", "state"),
+    [("connect", Sending.QUEUED), ("prepare", Sending.QUEUED), ("send", Sending.UNCERTAIN)],
+)
+def test_what_a_channel_does_not_name_never_sends_twice_and_is_never_silent(
+    office: Office, where: str, state: Sending
+) -> None:
+    channel = office.deployment.connectors["email"]
+
+    class Broken:
+        manifest, read = channel.manifest, staticmethod(channel.read)
+
+        def connect(self, given: object, lent: Host) -> object:
+            if where == "connect":
+                raise ZeroDivisionError("hester@larkrise.example")
+            connection = channel.connect(given, lent)  # type: ignore[arg-type]
+            setattr(connection, where, self._break)
+            return connection
+
+        def _break(self, *_: object) -> None:
+            raise ZeroDivisionError("hester@larkrise.example")
+
+    reply_id = office.queue()
+    office.clock.advance(seconds=61)
+
+    outbox.send_reply(office.deployment.with_connectors({"email": Broken()}), reply_id)  # type: ignore[dict-item]
+
+    reply = office.reply(reply_id)
+    assert (reply.state, reply.trouble[:20]) == (state, "Something went wrong")
+
+
+def test_a_reply_tried_again_after_days_has_a_day_again(office: Office) -> None:
+    office.reconnect(smtp_port="1")
+    reply_id = office.queue()
+    office.clock.advance(days=2)
+    office.send(reply_id)
+    assert office.reply(reply_id).state is Sending.FAILED
+
+    with office.deployment.database.transaction() as session:
+        reply = session.get_one(Reply, reply_id)
+        actions.try_again(session, reply, by=office.staff_id, at=office.clock.at)
+    outbox.send_reply(office.deployment, reply_id)
+
+    assert office.reply(reply_id).state is Sending.QUEUED
