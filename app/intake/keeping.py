@@ -133,7 +133,7 @@ def _taken(session: Session, waiting: Waiting, message_id: int | None) -> None:
 def _seen_again(session: Session, run: Run, waiting: Waiting, item: Item, message: Message) -> Fate:
     """The same message in another folder or account, or the same post in other words."""
     _taken(session, waiting, message.id)
-    case = session.get_one(Case, message.case_id)
+    case = session.get_one(Case, message.case_id, with_for_update=True)
     if case.category == SUSPECTED_SPAM and waiting.stream_id not in run.junk:
         case.category = ""  # its owner, or the mail server, has moved it out of the junk folder
     if item.fingerprint or item.text == _latest_words(session, message):
@@ -239,10 +239,14 @@ def _ours(session: Session, arrival: _Arrival) -> Fate:
 
 
 def _newest_before(session: Session, conversation: Conversation, at: datetime) -> int:
-    """The newest message that whoever wrote at that moment can have seen."""
-    seen = sa.select(sa.func.max(Message.id)).where(
-        Message.conversation_id == conversation.id, Message.direction == Direction.INBOUND, Message.sent_at <= at
-    )
+    """The newest message that whoever wrote at that moment can have seen.
+
+    Ids are in the order of fetching. So whatever was fetched after the first one that came too late counts as not
+    seen: where it had been seen all the same, a person says so; the other way round it would be missed.
+    """
+    of_conversation = sa.and_(Message.conversation_id == conversation.id, Message.direction == Direction.INBOUND)
+    unseen = sa.select(sa.func.min(Message.id)).where(of_conversation, Message.sent_at > at).scalar_subquery()
+    seen = sa.select(sa.func.max(Message.id)).where(of_conversation, sa.or_(unseen.is_(None), Message.id < unseen))
     return session.scalar(seen) or 0
 
 
@@ -262,7 +266,7 @@ def _new_case(session: Session, arrival: _Arrival, who: Who) -> Case:
         session,
         run.rules,
         person_id=who.person_id,
-        subject=item.subject[:SUBJECT_MOST].strip() or clocks.snippet(item.reply_text or item.text),
+        subject=item.subject[:SUBJECT_MOST].strip() or clocks.heading(item.reply_text or item.text)[0],
         channel=run.channel,
         kind=item.kind,
         audience=item.audience,

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.audit.models import AuditLine
-from app.cases.models import Case, Obligation, ObligationState, Status
+from app.cases.models import Case, Obligation, ObligationKind, ObligationState, Status
 from app.intake import quarantine
 from app.intake.keeping import Fate
 from app.intake.poll import poll_account
@@ -217,6 +217,13 @@ def test_files_are_kept_with_the_type_that_their_bytes_say(desk: Desk) -> None:
     assert [case.has_files for case in desk.cases()] == [True]
 
 
+def test_the_first_sentence_stands_in_for_a_subject_and_the_list_goes_on_after_it(desk: Desk) -> None:
+    desk.platform.post("0001", text="Hello Tansy,\nthere is a crater outside the Co-op. A bus could fall in.")
+    desk.fetch()
+    [case] = desk.cases()
+    assert (case.subject, case.snippet) == ("there is a crater outside the Co-op.", "A bus could fall in.")
+
+
 def test_html_is_made_safe_before_it_is_kept(desk: Desk) -> None:
     desk.platform.post("0001", html="<p onclick=x()>Hi<script>x()</script><img src='https://t.example/1.gif'></p>")
     desk.fetch()
@@ -377,6 +384,23 @@ def test_the_copy_of_a_reply_that_is_being_sent_waits_for_its_fate(desk: Desk) -
         session.execute(sa.update(Reply).values(state=Sending.WITHDRAWN))
     assert take_sightings(desk.deployment, desk.account_id) is None
     assert len(desk.messages()) == 2
+
+
+def test_what_the_councillor_had_not_seen_is_owed_although_older_words_came_in_later(desk: Desk) -> None:
+    posts = desk.with_channel(FolderChannel(desk.platform))
+    posts.platform.post("0001", id="p1", text="Is it open?", sent="2026-04-07T06:00:00+00:00")
+    posts.platform.post("0002", id="p2", text="And on Sunday?", answers="p1", sent="2026-04-07T07:30:00+00:00")
+    posts.platform.post("0003", id="p0", text="Hello.", answers="p1", sent="2026-04-07T05:00:00+00:00")
+    posts.platform.post(
+        "0004", id="p3", text="It is.", author="cllr@fernmoor.example", answers="p1", sent="2026-04-07T07:00:00+00:00"
+    )
+    posts.fetch()
+    with desk.deployment.database.reading() as session:
+        states = session.scalars(
+            sa.select(Obligation.state).where(Obligation.kind == ObligationKind.REPLY).order_by(Obligation.id)
+        ).all()
+    assert states == [ObligationState.MET, ObligationState.OPEN]
+    assert [case.is_open for case in desk.cases()] == [True]
 
 
 # ── Crashes ───────────────────────────────────────────────────────────────────────────────────────────────────────
