@@ -51,6 +51,8 @@ def deploy(settings: Settings) -> Deployment:
     if settings.demonstration != (settings.data / DEMONSTRATION).exists():
         raise Problem("A demonstration and a real office never share a data folder (%(folder)s).", folder=settings.data)
     made = keys(settings.data / "keys")
+    if settings.database_url is None:
+        settings.database_file.touch(mode=0o600)  # SQLite itself would let everybody on the machine read it
     database = Database(settings.url, pool_size=settings.threads + settings.workers + 2)
     return Deployment(
         settings=settings,

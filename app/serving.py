@@ -30,19 +30,19 @@ def serve(settings: Settings, deployment: Deployment | None = None) -> None:
         server = create_server(
             application, host=settings.host, port=settings.port, threads=settings.threads, ident=None
         )
-    except OSError as error:
+    except (OSError, ValueError) as error:  # waitress raises ValueError for the name of no machine
         made.close()
         raise Problem(
-            "%(host)s port %(port)s cannot be used: %(why)s. Choose another with --port.",
+            "%(host)s port %(port)s cannot be used: %(why)s. Choose others with --host and --port.",
             host=settings.host,
             port=settings.port,
-            why=error.strerror,
+            why=error.strerror if isinstance(error, OSError) else "this machine has no such address",
         ) from error
     worker = Worker(made)
-    worker.start()
-    click.echo(f"Postbag is at http://{settings.host}:{settings.port}/ (Ctrl-C stops it)")
     signal.signal(signal.SIGTERM, _stop)
     try:
+        worker.start()
+        click.echo(f"Postbag is at http://{settings.host}:{settings.port}/ (Ctrl-C stops it)")
         server.run()  # waitress ends its own threads when SystemExit or KeyboardInterrupt reaches it
     finally:
         worker.stop()

@@ -69,10 +69,15 @@ class Settings(BaseSettings):
         return value
 
     @property
+    def database_file(self) -> Path:
+        """Where SQLite's database lies, if it is used."""
+        return self.data / "postbag.db"
+
+    @property
     def url(self) -> str:
         """The database's URL as SQLAlchemy spells it."""
         if self.database_url is None:
-            return f"sqlite:///{self.data / 'postbag.db'}"
+            return f"sqlite:///{self.database_file}"
         scheme, _, rest = self.database_url.get_secret_value().partition("://")
         return f"postgresql+psycopg://{rest}" if scheme in {"postgresql", "postgres"} else f"{scheme}://{rest}"
 

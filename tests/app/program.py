@@ -8,7 +8,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,10 @@ import pytest
 
 from app.cli import main
 from app.settings import Settings
+from tests.connectors.email.box import options
 from tests.house.tree import ROOT
+from tests.servers.dovecot import Dovecot
+from tests.servers.smtp import Smtp
 
 _PATIENCE = 30  # seconds for a process to end by itself
 
@@ -101,11 +105,45 @@ def running(*words: object, given: Mapping[str, str]) -> Iterator[subprocess.Pop
                 process.kill()
 
 
-def end(process: subprocess.Popen[bytes], by: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
-    """Tell a process to end: its status, and everything it printed."""
+def end(
+    process: subprocess.Popen[bytes], by: signal.Signals = signal.SIGTERM, *, patience: float = _PATIENCE
+) -> tuple[int, str]:
+    """Tell a process to end: its status, and everything it printed. Raises where it takes longer than ``patience``."""
     process.send_signal(by)
-    printed, _ = process.communicate(timeout=_PATIENCE)
+    printed, _ = process.communicate(timeout=patience)
     return process.returncode, printed.decode()
+
+
+def an_office(given: Mapping[str, str]) -> str:
+    """Found an office by the command; its number."""
+    return _said(run("office", "add", "Cllr Tansy Quillfeather", "--prefix", "MA", given=given))
+
+
+def connect(given: Mapping[str, str], office: str, address: str, dovecot: Dovecot, smtp: Smtp) -> int:
+    """Connect a mailbox by the command; the account's number."""
+    return int(_said(run(*adding(office, address, dovecot, smtp), given=given, typed=b"secret\n")))
+
+
+def adding(office: str, address: str, dovecot: Dovecot, smtp: Smtp) -> tuple[str, ...]:
+    """``account add`` for a mailbox, all of its post; its password is read from standard input."""
+    wanted = {key: value for key, value in options(address, dovecot, smtp).items() if key != "password"}
+    words = [word for key, value in wanted.items() for word in ("--option", f"{key}={value}")]
+    return ("account", "add", "email", "--office", office, "--since", "all", "--secret", "password=-", *words)
+
+
+def until(holds: Callable[[], bool], seconds: float = _PATIENCE) -> bool:
+    """Whether it comes to hold in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if holds():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def _said(ran: subprocess.CompletedProcess[bytes]) -> str:
+    assert (ran.returncode, ran.stderr) == (0, b"")
+    return ran.stdout.decode().strip()
 
 
 def _clean(given: Mapping[str, str]) -> dict[str, str]:

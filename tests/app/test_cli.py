@@ -20,8 +20,8 @@ from app.intake.poll import poll_account
 from app.jobs.models import Setback
 from app.messages.models import Message, Sighting
 from app.settings import Settings
-from tests.app.program import CommandLine, environment, run
-from tests.connectors.email.box import mail, options
+from tests.app.program import CommandLine, adding, environment, run
+from tests.connectors.email.box import mail
 from tests.servers.dovecot import Dovecot
 from tests.servers.smtp import Smtp
 
@@ -53,16 +53,9 @@ class Box:
         self.dovecot.deliver(self.address, mail(subject), at=at)
 
 
-def add(office_id: str, address: str, dovecot: Dovecot, smtp: Smtp, **other: str) -> tuple[str, ...]:
-    """``account add`` for a mailbox, all of its post; its password is read from standard input."""
-    wanted = {key: value for key, value in options(address, dovecot, smtp).items() if key != "password"} | other
-    given = [word for key, value in wanted.items() for word in ("--option", f"{key}={value}")]
-    return ("account", "add", "email", "--office", office_id, "--since", "all", "--secret", "password=-", *given)
-
-
 @pytest.fixture
 def box(office_id: str, address: str, dovecot: Dovecot, smtp: Smtp) -> Box:
-    return Box(dovecot, address, add(office_id, address, dovecot, smtp))
+    return Box(dovecot, address, adding(office_id, address, dovecot, smtp))
 
 
 @pytest.fixture
@@ -257,7 +250,7 @@ def test_a_poll_of_one_account_leaves_the_others_alone(
     postbag: CommandLine, account_id: str, office_id: str, box: Box, smtp: Smtp
 ) -> None:
     other = f"second-{box.address}"
-    second = postbag.done(*add(office_id, other, box.dovecot, smtp), typed="secret\n").text.strip()
+    second = postbag.done(*adding(office_id, other, box.dovecot, smtp), typed="secret\n").text.strip()
     box.deliver("Bin")
     box.dovecot.deliver(other, mail("Lamp"))
     assert postbag.done("poll", "--account", second).text == "1 fetched: 1 message\n"
@@ -277,7 +270,7 @@ def test_a_poll_that_fails_names_the_stream_and_what_is_wrong(
     with Dovecot() as own:
         own.ca_file.write_bytes(own.ca_file.read_bytes() + smtp.ca_file.read_bytes())
         monkeypatch.setenv("SSL_CERT_FILE", str(own.ca_file))
-        postbag.done(*add(office_id, address, own, smtp), typed="secret\n")
+        postbag.done(*adding(office_id, address, own, smtp), typed="secret\n")
     ran = postbag("poll")
     assert (ran.status, ran.text) == (1, "0 fetched\n")
     sentence = f"“127.0.0.1” does not answer on port {own.imaps_port}."
