@@ -183,7 +183,9 @@ def _item(said: Mapping[str, Any], *, as_mail: bool) -> Item:
     text = said["text"]
     return Item(
         platform_id=said["id"],
-        fingerprint=hashlib.sha256(f"{said['author']} {text}".encode("utf-8", "surrogatepass")).hexdigest() if as_mail else "",
+        fingerprint=hashlib.sha256(f"{said['author']} {text}".encode("utf-8", "surrogatepass")).hexdigest()
+        if as_mail
+        else "",
         kind=Kind.MAIL if as_mail else Kind.DIRECT_MESSAGE,
         audience=Audience(said.get("audience", "direct")),
         author=Actor(external_id=said["author"], name=said.get("name", ""), handle=said["author"]),

@@ -22,6 +22,7 @@ from app.intake.poll import LEASE, poll_account
 from app.intake.take import take_sightings
 from app.messages.models import Conversation, Direction, File, Message, Sighting
 from app.office.queries import rules
+from app.people.models import Identity
 from app.replies import outbox
 from app.replies.actions import Words, queue
 from app.replies.models import Reply, Sending
@@ -53,7 +54,7 @@ class Box:
 @pytest.fixture
 def box(settings: Settings, dovecot: Dovecot, smtp: Smtp, address: str, clock: Clock) -> Box:
     """Five mails of which four are different, one with a file, two in one thread."""
-    assert clock.at
+    clock.advance(seconds=1)
     first = mail("Bin", "Missed.\n", Message_ID=f"<1.{address}>")
     second = mail("Re: Bin", "Again.\n", Message_ID=f"<2.{address}>", In_Reply_To=f"<1.{address}>")
     photo = EmailMessage()
@@ -85,9 +86,8 @@ def box(settings: Settings, dovecot: Dovecot, smtp: Smtp, address: str, clock: C
 
 
 @pytest.fixture
-def fresh(settings: Settings, box: Box, request: pytest.FixtureRequest, tmp_path: Path) -> Fresh:
+def fresh(settings: Settings, request: pytest.FixtureRequest, tmp_path: Path) -> Fresh:
     """The install as it was when the box was connected, again and again."""
-    assert box
     made: list[Settings] = []
 
     def copy() -> Settings:
@@ -183,7 +183,7 @@ def _die_at_every_write_of_the_outbox(box: Box, fresh: Fresh, clock: Clock, smtp
         deployment = deploy(settings)
         _fetch(box)(deployment)
         with deployment.database.transaction() as session:
-            jory = session.scalars(sa.select(make.Identity).where(make.Identity.handle == "jory@row.example")).one()
+            jory = session.scalars(sa.select(Identity).where(Identity.handle == "jory@row.example")).one()
             jory.external_id = jory.handle = resident
         reply_id = _queued(deployment, clock)
         deployment.close()
