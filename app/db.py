@@ -62,8 +62,11 @@ JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(mapped_column,))
-class Base(MappedAsDataclass, DeclarativeBase, kw_only=True):
-    """Every row. Words of a fixed list are stored as they are written, so that a person can read the table."""
+class Base(MappedAsDataclass, DeclarativeBase, kw_only=True, repr=False):
+    """Every row. Words of a fixed list are stored as they are written, so that a person can read the table.
+
+    A row shows which it is and nothing of what is in it: what people wrote does not get into logs by way of ``repr``.
+    """
 
     metadata = sa.MetaData(naming_convention=_NAMING)
     type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own declaration
@@ -76,6 +79,9 @@ class Base(MappedAsDataclass, DeclarativeBase, kw_only=True):
         ),
         int: sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
     }
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.__dict__.get('id', 'without an id')}>"
 
 
 class Database:

@@ -14,9 +14,9 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from app.errors import Problem
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Keys:
-    """What must not be lost and must not be in the database.
+    """What must not be lost, and must be neither in the database nor in a log.
 
     Without ``seal`` no account can sign in, without ``audit`` no seal is checked.
 
@@ -66,8 +66,8 @@ def _make(path: Path) -> Keys:
 
 def _write(path: Path, made: Keys) -> Keys:
     """Write the whole file or nothing; when two processes start at once, the first wins and both use its keys."""
-    new = path.with_name(f"{path.name}.{os.getpid()}")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    new = path.with_name(f"{path.name}.{secrets.token_hex(8)}")  # no process id: two containers have the same
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         json.dump({name: getattr(made, name) for name in Keys.__slots__}, file, indent=1)
         file.flush()
@@ -78,7 +78,17 @@ def _write(path: Path, made: Keys) -> Keys:
         return keys(path.parent)
     finally:
         new.unlink()
+    _sync(path.parent)
     return made
+
+
+def _sync(folder: Path) -> None:
+    """Have the folder's own entries survive a power cut: what is sealed from here on opens with these keys only."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class Sealer:

@@ -324,7 +324,7 @@ class Host:
     now: Callable[[], datetime]
     allowed_hosts: frozenset[str]
     spool: Path
-    id_key: bytes
+    id_key: bytes = field(repr=False)
 
 
 class Connection(Protocol):

@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from pydantic import SecretStr
+from sqlalchemy.orm import Session
 
 from app.channels.models import Heartbeat
 from app.db import Base, Database, load_models, migrate
 from app.settings import Settings
+from tests import make
 from tests.house.tree import ROOT, files
 from tests.servers.postgres import Postgres
 
@@ -231,3 +233,9 @@ def test_the_tables_of_procrastinate_are_those_of_the_installed_version() -> Non
     """When this fails after an upgrade, add a migration with the new files of procrastinate/sql/migrations."""
     installed = resources.files("procrastinate.sql").joinpath("schema.sql").read_text(encoding="utf-8")
     assert (ROOT / "migrations" / "procrastinate.sql").read_text(encoding="utf-8") == installed
+
+
+def test_a_row_shows_nothing_of_what_is_in_it(session: Session) -> None:
+    message = make.message(session, text="The brown bin was missed.")
+
+    assert repr(message) == f"<Message {message.id}>"
