@@ -60,7 +60,11 @@ class InviteForm(Form):
 
     name = StringField(_("Name"), [DataRequired(_("Give the name that colleagues will see.")), Length(max=120)])
     email = EmailField(_("Email address"), [DataRequired(_("Type their email address.")), Length(max=254)])
-    role = SelectField(_("What they do"), choices=choices(*((role.value, ROLE_WORDS[role]) for role in Role)))
+    role = SelectField(
+        _("What they do"),
+        choices=choices(*((role.value, ROLE_WORDS[role]) for role in Role)),
+        default=Role.CASEWORKER.value,
+    )
 
 
 class RoleForm(Form):
