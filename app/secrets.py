@@ -29,7 +29,6 @@ class Keys:
     ids: str
     audit: str
     passwords: str
-    totp: str
 
 
 def keys(folder: Path) -> Keys:
@@ -59,7 +58,6 @@ def _make(path: Path) -> Keys:
         ids=secrets.token_urlsafe(48),
         audit=secrets.token_urlsafe(48),
         passwords=secrets.token_urlsafe(32),
-        totp=secrets.token_urlsafe(32),
     )
     return _write(path, made)
 

@@ -28,6 +28,7 @@ def fernmoor(port: int = 0) -> Iterator[Deployment]:
                 **{name: field.get_default(call_default_factory=True) for name, field in Settings.model_fields.items()},
                 "data": data,
                 "port": port,
+                "public_url": AnyHttpUrl(f"http://127.0.0.1:{port or 80}/"),
                 "demonstration": True,
             }
         )
