@@ -70,6 +70,21 @@ def begin(
     return owed
 
 
+def edited(session: Session, rules: Rules, case: Case, message: Message, *, seen_at: datetime) -> None:
+    """What somebody had written says something else now: where nothing is owed for it any more, that is a new turn.
+
+    Its clock starts when the edit was seen, as platforms do not say when it was made.
+    """
+    case.is_unread = True
+    if not (message.is_auto or message.is_bounce or _owes_reply(session, case, message.person_id)):
+        if not case.is_open:
+            _reopen(case)
+            _forget_what_is_over(case, seen_at)
+        standing = _of_person(session, case, message.person_id, ObligationState.OPEN)
+        session.add_all(_new_turn(session, rules, case, message, standing, since=seen_at))
+    lead(session, case)
+
+
 def answered(
     session: Session,
     rules: Rules,
@@ -405,15 +420,26 @@ def _turn(session: Session, rules: Rules, case: Case, message: Message) -> None:
 
 
 def _new_turn(
-    session: Session, rules: Rules, case: Case, message: Message, standing: Iterable[Obligation]
+    session: Session,
+    rules: Rules,
+    case: Case,
+    message: Message,
+    standing: Iterable[Obligation],
+    *,
+    since: datetime | None = None,
 ) -> list[Obligation]:
-    """What the turn that ``message`` opens owes beside what is ``standing``; not written down yet."""
+    """What the turn that ``message`` opens owes beside what is ``standing``; not written down yet.
+
+    Its clock starts when the message was sent, or at ``since``, when it was seen to be edited.
+    """
     pledge = rules.pledge(track(message.audience, message.kind))
     days = {ObligationKind.ACKNOWLEDGE: pledge.acknowledge_days, ObligationKind.REPLY: pledge.answer_days}
-    not_before_at = _connected_at(session, message) if message.is_backlog else None
+    is_backlog = message.is_backlog and since is None
+    received_at = since or message.sent_at
+    not_before_at = _connected_at(session, message) if is_backlog else None
     owed = []
     for kind in days.keys() - {one.kind for one in standing}:
-        due = dates.due(message.sent_at, days[kind], rules.calendar, not_before=not_before_at)
+        due = dates.due(received_at, days[kind], rules.calendar, not_before=not_before_at)
         owed.append(
             Obligation(
                 office_id=case.office_id,
@@ -423,13 +449,13 @@ def _new_turn(
                 message_id=message.id or 0,
                 pledge_id=pledge.id,
                 kind=kind,
-                received_at=message.sent_at,
+                received_at=received_at,
                 not_before_at=not_before_at,
                 days=days[kind],
                 due_at=due.at,
                 calendar=rules.calendar.version,
                 is_provisional=due.provisional,
-                is_backlog=message.is_backlog,
+                is_backlog=is_backlog,
             )
         )
     return owed

@@ -140,7 +140,7 @@ def _seen_again(session: Session, run: Run, waiting: Waiting, item: Item, messag
         return Fate.AGAIN
     session.add(Revision(message_id=message.id, sighting_id=waiting.id, text=item.text, seen_at=waiting.fetched_at))
     if message.direction is Direction.INBOUND:
-        case.is_unread = True
+        clocks.edited(session, run.rules, case, message, seen_at=waiting.fetched_at)
     record(session, "edited", "message", message.id, office_id=run.office_id, by=None, case=case.id)
     return Fate.REVISION
 
@@ -177,7 +177,7 @@ def _received(session: Session, arrival: _Arrival) -> None:
         conversation = _begins(session, arrival, message, who, place.related_case_id)
     else:
         conversation = place.conversation
-        _joins(session, arrival, message, conversation)
+        _joins(session, arrival, message, who, conversation)
     threading.remember(session, conversation, threading.known_by(item), who.identity_id)
 
 
@@ -202,12 +202,14 @@ def _begins(
     return conversation
 
 
-def _joins(session: Session, arrival: _Arrival, message: Message, conversation: Conversation) -> None:
+def _joins(session: Session, arrival: _Arrival, message: Message, who: Who, conversation: Conversation) -> None:
     """A message that goes on with a conversation."""
     run = arrival.run
     case = session.get_one(Case, conversation.case_id, with_for_update=True)
     conversation.window_ends_at = _window_ends_at(arrival) or conversation.window_ends_at
     case.has_files = case.has_files or _has_files(arrival)
+    if case.person_id == who.person_id:
+        case.contact = who.name  # which may have come with this very message
     _write(session, arrival, message, conversation, case)
     clocks.received(session, run.rules, case, conversation, message)
     record(session, "receive", "message", message.id, office_id=run.office_id, by=None, case=case.id)

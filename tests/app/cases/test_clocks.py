@@ -554,6 +554,21 @@ def test_nobody_who_cannot_sign_in_is_given_a_case(desk: Desk) -> None:
         actions.assign(desk.session, desk.case, to=gone.id, by=desk.staff_id, at=desk.clock.at)
 
 
+def test_what_is_edited_after_it_was_answered_is_owed_anew(desk: Desk) -> None:
+    message = desk.arrives(THURSDAY)
+    desk.sends(THURSDAY + timedelta(hours=1))
+
+    of = rules(desk.session, desk.office_id)
+    clocks.edited(desk.session, of, desk.case, message, seen_at=THURSDAY + timedelta(days=5))
+    clocks.edited(desk.session, of, desk.case, message, seen_at=THURSDAY + timedelta(days=6))
+
+    assert desk.owed() == [
+        (ObligationState.MET, ANSWER_BY),
+        (ObligationState.OPEN, datetime(2026, 4, 21, 23, tzinfo=UTC)),
+    ]
+    assert (desk.case.is_open, desk.case.is_unread) == (True, True)
+
+
 # ── What stands in for a subject ──────────────────────────────────────────────────────────────────────────────────
 
 

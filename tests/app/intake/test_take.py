@@ -217,6 +217,13 @@ def test_files_are_kept_with_the_type_that_their_bytes_say(desk: Desk) -> None:
     assert [case.has_files for case in desk.cases()] == [True]
 
 
+def test_a_name_that_comes_with_a_later_message_stands_on_the_list(desk: Desk) -> None:
+    desk.platform.post("0001", id="<1@a>", subject="Bin")
+    desk.platform.post("0002", id="<2@a>", text="Still there.", name="Ann Lee", answers="<1@a>")
+    desk.fetch()
+    assert [case.contact for case in desk.cases()] == ["Ann Lee"]
+
+
 def test_the_first_sentence_stands_in_for_a_subject_and_the_list_goes_on_after_it(desk: Desk) -> None:
     desk.platform.post("0001", text="Hello Tansy,\nthere is a crater outside the Co-op. A bus could fall in.")
     desk.fetch()
