@@ -47,7 +47,9 @@ class Ran:
 class CommandLine:
     """``python -m app`` in this process: the same way in, the same errors, without a second of starting."""
 
-    def __init__(self, patch: pytest.MonkeyPatch, captured: pytest.CaptureFixture[bytes]) -> None:
+    def __init__(self, settings: Settings, patch: pytest.MonkeyPatch, captured: pytest.CaptureFixture[bytes]) -> None:
+        for name, value in environment(settings).items():
+            patch.setenv(name, value)
         self._patch = patch
         self._captured = captured
 

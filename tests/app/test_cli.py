@@ -31,9 +31,7 @@ def postbag(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> CommandLine:
     """The commands, over the test's own install."""
-    for name, value in environment(settings).items():
-        monkeypatch.setenv(name, value)
-    return CommandLine(monkeypatch, capsysbinary)
+    return CommandLine(settings, monkeypatch, capsysbinary)
 
 
 @pytest.fixture

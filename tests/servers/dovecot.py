@@ -143,6 +143,19 @@ class Dovecot:
         for path in where.glob("dovecot.index*"):
             path.unlink()
 
+    @contextlib.contextmanager
+    def listening(self, user: str) -> Iterator[list[str]]:
+        """The commands that a user's mail programs give in this block, complete when it has ended."""
+        folder = self.folder / "spoken" / user
+        folder.mkdir(parents=True)
+        account.give(folder)
+        said: list[str] = []
+        yield said
+        for path in sorted(folder.glob("*.in"), key=lambda path: path.stat().st_mtime_ns):
+            lines = path.read_text(errors="replace").splitlines()
+            said += [line.split(" ", 2)[-1] for line in lines]
+        account.remove(folder)
+
     def log(self) -> str:
         """What the server wrote down."""
         path = Path(self.folder / "log")
@@ -170,6 +183,7 @@ ssl_cert = <{certificate}
 ssl_key = <{key}
 mail_location = maildir:{folder}/mail/%u
 mail_fsync = never
+rawlog_dir = {folder}/spoken/%u
 auth_mechanisms = plain login
 auth_failure_delay = 0
 login_trusted_networks =
