@@ -128,6 +128,14 @@ def entry(
 # ── Looking ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Messages that hold what was asked for, newest first. ``below`` is where older ones begin; None where none are."""
+
+    ids: list[int]
+    below: int | None
+
+
 def newest(
     session: Session,
     offices: Collection[int],
@@ -135,23 +143,38 @@ def newest(
     *,
     limit: int,
     below: int | None = None,
-    down_to: int | None = None,
-) -> list[int]:
-    """Ids of the messages of ``offices`` that hold all of ``phrases`` (none: of all messages), newest first.
+    down_to: int = 0,
+) -> Window:
+    """The messages of ``offices`` that hold all of ``phrases`` (none: all messages), at most ``limit``, newest first.
 
     Ids grow with arrival, so the newest come from the end of the index at once, however many there are. ``below`` goes
-    on from a page before (its last id is not given again); ``down_to`` is the oldest id wanted.
+    on from the window before; ``down_to`` is the oldest id wanted. On PostgreSQL, where only the words themselves tell
+    whether they stand together, ``limit`` messages with the words are looked at and those without the phrase left out.
     """
     if not offices:
-        return []
-    given: dict[str, object] = {"limit": limit, "below": below or _NO_BOUND, "down_to": down_to or 0}
+        return Window([], None)
+    given: dict[str, object] = {"limit": limit, "below": below or _NO_BOUND, "down_to": down_to}
     if session.get_bind().dialect.name == "sqlite":
         given["wanted"] = _either(_fts5(office_id, phrases) for office_id in sorted(offices))
-        return list(session.scalars(_FTS5, given))
-    newest_part = ((below - 1 if below else session.scalar(_NEWEST)) or 0) >> _PART
-    parts = range(newest_part, ((down_to or 0) >> _PART) - 1, -1)
-    given["wanted"] = [_either((_tsquery(office, part, phrases) for office in sorted(offices)), "|") for part in parts]
-    return list(session.scalars(_TSQUERY, given))
+        found = list(session.scalars(_FTS5, given))
+    else:
+        newest_part = ((below - 1 if below else session.scalar(_NEWEST)) or 0) >> _PART
+        parts = range(newest_part, (down_to >> _PART) - 1, -1)
+        given["wanted"] = [_tsquery(offices, [part], phrases, "&") for part in parts]
+        found = list(session.scalars(_TSQUERY, given))
+    older = found[-1] if len(found) == limit else None
+    if session.get_bind().dialect.name != "sqlite" and any(len(phrase.words) > 1 for phrase in phrases):
+        found = _standing_together(session, offices, phrases, found)
+    return Window(found, older)
+
+
+def _standing_together(
+    session: Session, offices: Collection[int], phrases: Sequence[Phrase], ids: list[int]
+) -> list[int]:
+    parts = {message_id >> _PART for message_id in ids}
+    given = {"ids": ids, "wanted": _tsquery(offices, parts, phrases, "<->")}
+    together = set(session.scalars(_TOGETHER, given)) if ids else set()
+    return [message_id for message_id in ids if message_id in together]
 
 
 _NO_BOUND: Final = 2**62
@@ -169,6 +192,10 @@ _TSQUERY: Final = sa.text(
     "AND message_id + 0 < :below AND message_id + 0 >= :down_to ORDER BY message_id + 0 DESC"
     ") AS found LIMIT :limit"
 )
+_TOGETHER: Final = sa.text(
+    "SELECT message_id FROM search_words "
+    "WHERE message_id = ANY(CAST(:ids AS bigint[])) AND words @@ CAST(:wanted AS tsquery)"
+)
 
 
 def _either(each: Iterable[str], word: str = "OR") -> str:
@@ -183,13 +210,21 @@ def _fts5(office_id: int, phrases: Sequence[Phrase]) -> str:
     )
 
 
-def _tsquery(office_id: int, part: int, phrases: Sequence[Phrase]) -> str:
-    """All of ``phrases`` in one office and one part of the index, in the language of PostgreSQL."""
-    start = f"o{office_id}.{part}"
-    return " & ".join(
-        "("
-        + " <-> ".join(f"'{start}{phrase.field}_{word}'" for word in phrase.words)
-        + ":*" * phrase.is_beginning
-        + ")"
-        for phrase in phrases or _EVERYTHING
+def _tsquery(offices: Collection[int], parts: Collection[int], phrases: Sequence[Phrase], then: str) -> str:
+    """All of ``phrases`` in any office and part of the index, in the language of PostgreSQL.
+
+    ``then`` stands between two words of a phrase: "&" where both are there, "<->" where one follows the other.
+    """
+    return _either(
+        (
+            " & ".join(_one(f"o{office_id}.{part}", phrase, then) for phrase in phrases or _EVERYTHING)
+            for office_id in sorted(offices)
+            for part in parts
+        ),
+        "|",
     )
+
+
+def _one(start: str, phrase: Phrase, then: str) -> str:
+    words = f" {then} ".join(f"'{start}{phrase.field}_{word}'" for word in phrase.words)
+    return f"({words}{':*' * phrase.is_beginning})"

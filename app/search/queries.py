@@ -115,30 +115,32 @@ def _looked(session: Session, offices: Collection[int], query: Query, window: _W
     going_on: _Window | None = None
     looked_back_to: datetime | None = None
     while going_on is None:
-        ids = index.newest(session, offices, query.phrases, below=window.below, limit=window.size)
-        ordered = _subject_first(session, offices, query.phrases, ids)
+        looked = index.newest(session, offices, query.phrases, below=window.below, limit=window.size)
+        ordered = _subject_first(session, offices, query.phrases, looked.ids, limit=window.size)
         wanted = limit - len(shown)
         here = list(islice(_cases(session, offices, query, ordered, seen), window.skip, window.skip + wanted + 1))
         shown += here[:wanted]
         if len(here) > wanted:
-            going_on = replace(window, below=window.below or ids[0] + 1, skip=window.skip + wanted)
-        elif len(ids) < window.size:
+            going_on = replace(window, below=window.below or looked.ids[0] + 1, skip=window.skip + wanted)
+        elif looked.below is None:
             break
         elif window.step + 1 < len(WINDOWS):
-            window = _Window(ids[-1], window.step + 1)
+            window = _Window(looked.below, window.step + 1)
         else:
-            going_on = _Window(ids[-1])
-            looked_back_to = _sent_at(session, ids[-1])
+            going_on = _Window(looked.below)
+            looked_back_to = _sent_at(session, looked.below)
     return Found(_hits(session, query, shown), _written(going_on) if going_on else "", None, looked_back_to)
 
 
-def _subject_first(session: Session, offices: Collection[int], phrases: Sequence[Phrase], ids: list[int]) -> list[int]:
+def _subject_first(
+    session: Session, offices: Collection[int], phrases: Sequence[Phrase], ids: list[int], *, limit: int
+) -> list[int]:
     """The ids of a window, newest first, but before all others those whose subject holds every word."""
     anywhere = [replace(phrase, field=Field.SUBJECT) for phrase in phrases if phrase.field is Field.ANYWHERE]
     if not anywhere or not ids:
         return ids
     others = [phrase for phrase in phrases if phrase.field is not Field.ANYWHERE]
-    best = index.newest(session, offices, [*anywhere, *others], below=ids[0] + 1, down_to=ids[-1], limit=len(ids))
+    best = index.newest(session, offices, [*anywhere, *others], below=ids[0] + 1, down_to=ids[-1], limit=limit).ids
     first = set(best)
     return [*best, *(one for one in ids if one not in first)]
 

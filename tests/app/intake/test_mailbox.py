@@ -148,7 +148,7 @@ def assert_exactly(mailbox: Mailbox, truth: Truth) -> None:
         messages = session.execute(sa.select(Message.id, Message.text, Message.conversation_id)).all()
         files = session.execute(sa.select(File.name, File.sha256)).all()
         found = [
-            index.newest(session, [mailbox.office_id], [index.Phrase((mail.word,))], limit=9)
+            index.newest(session, [mailbox.office_id], [index.Phrase((mail.word,))], limit=9).ids
             for mail in truth.mails[:100]
         ]
     assert Counter(states) == {Reading.TAKEN: len(truth.mails) + truth.doubles}

@@ -170,11 +170,11 @@ def test_words_are_found_in_every_part_of_the_index_newest_first(
     monkeypatch.setattr(index, "_PART", 1)  # two messages a part
     ids = [written("The brown bin").id for _ in range(7)]
     other = written("The brown dog").id
-    phrase = parsed('"brown bin"', CHANNELS).phrases
-    assert index.newest(session, [office.id], phrase, limit=9) == ids[::-1]
-    assert index.newest(session, [office.id], phrase, limit=4) == ids[:2:-1]
-    assert index.newest(session, [office.id], phrase, below=ids[4], limit=2) == [ids[3], ids[2]]
-    assert index.newest(session, [office.id], (), down_to=ids[5], limit=9) == [other, ids[6], ids[5]]
+    words, phrase = parsed("brown bin", CHANNELS).phrases, parsed('"brown bin"', CHANNELS).phrases
+    assert index.newest(session, [office.id], phrase, limit=9) == index.Window(ids[::-1], None)
+    assert index.newest(session, [office.id], words, limit=4) == index.Window(ids[:2:-1], ids[3])
+    assert index.newest(session, [office.id], words, below=ids[4], limit=2) == index.Window([ids[3], ids[2]], ids[2])
+    assert index.newest(session, [office.id], (), down_to=ids[5], limit=9).ids == [other, ids[6], ids[5]]
 
 
 def test_a_filter_that_leaves_little_is_looked_for_further_back_and_it_says_how_far(
