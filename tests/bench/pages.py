@@ -162,15 +162,15 @@ def _noted(database: Database) -> Iterator[list[tuple[str, Any]]]:
 
 def measured(messages: int, database: str, rounds: int) -> dict[str, Cost]:
     """The cost of every page in a world of so many messages."""
-    if database == "sqlite":
-        office = Office(Settings(data=sqlite_world(messages)))
-        return _costs(office, World(messages), rounds)
-    with PostgresqlWorld(messages) as server, tempfile.TemporaryDirectory() as data:
-        office = Office(Settings(data=Path(data), database_url=SecretStr(server.world)))
-        return _costs(office, World(messages), rounds)
+    with tempfile.TemporaryDirectory() as data:  # keys and spool of this run; the world stays where it is
+        if database == "sqlite":
+            return _costs(Path(data), f"sqlite:///{sqlite_world(messages)}", World(messages), rounds)
+        with PostgresqlWorld(messages) as server:
+            return _costs(Path(data), server.world, World(messages), rounds)
 
 
-def _costs(office: Office, world: World, rounds: int) -> dict[str, Cost]:
+def _costs(data: Path, url: str, world: World, rounds: int) -> dict[str, Cost]:
+    office = Office(Settings(data=data, database_url=SecretStr(url)))
     found = {page.name: office.cost(page.address, rounds) for page in pages(world)}
     office.deployment.close()
     return found

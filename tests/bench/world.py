@@ -509,21 +509,20 @@ def _words(world: World, dialect: str) -> Iterator[tuple[int, str]]:
 
 
 def sqlite_world(messages: int) -> Path:
-    """The data folder of an install on SQLite that holds a world, made unless it is there."""
-    folder = _folder() / str(messages)
-    path = folder / "postbag.db"
+    """The SQLite file of a world, made unless it is there."""
+    path = _folder() / f"{messages}.db"
     if path.exists():
-        return folder
-    folder.mkdir(parents=True, exist_ok=True)
+        return path
+    path.parent.mkdir(exist_ok=True)
     unfinished = path.with_suffix(".making")
     unfinished.unlink(missing_ok=True)
-    print(f"Making a world of {messages:,} messages (once): {folder}", flush=True)
+    print(f"Making a world of {messages:,} messages (once): {path}", flush=True)
     database = Database(f"sqlite:///{unfinished}")
     migrate(database)
     database.close()
     fill_sqlite(unfinished, World(messages))
     unfinished.rename(path)
-    return folder
+    return path
 
 
 def fill_sqlite(path: Path, world: World) -> None:
@@ -584,9 +583,13 @@ def fill_postgresql(url: str, world: World) -> None:
             table = Base.metadata.tables[name]
             columns = [column.name for column in table.columns]
             _copy(connection, name, columns, _full(table, given, "postgresql"))
+            connection.execute(_COUNT_ON.format(table=name).encode())
         _copy(connection, "search_words", ["message_id", "words"], _words(world, "postgresql"))
         connection.execute("CREATE INDEX ix_search_words_words ON search_words USING gin (words)")
         connection.execute("VACUUM ANALYZE")
+
+
+_COUNT_ON: Final = """SELECT setval(pg_get_serial_sequence('"{table}"', 'id'), max(id)) FROM "{table}" """
 
 
 def _copy(
