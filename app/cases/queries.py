@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -52,13 +53,19 @@ class Colleague:
 
 def colleagues(session: Session, office_id: int) -> list[Colleague]:
     """Who can have a case of this office, by name, each with how many open ones they have."""
+    return [Colleague(*tuple(row)) for row in session.execute(_COLLEAGUES, {"office_id": office_id})]
+
+
+def _colleagues() -> sa.Select[Any]:
+    """Put together once, as every list asks it."""
+    office_id: sa.BindParameter[int] = sa.bindparam("office_id")
     counts = (
         sa.select(Case.owner_id, sa.func.count().label("open_cases"))
         .where(Case.office_id == office_id, Case.is_open, Case.owner_id.is_not(None))
         .group_by(Case.owner_id)
         .subquery()
     )
-    query = (
+    return (
         sa.select(Staff.id, Staff.name, Membership.role, Staff.tint, sa.func.coalesce(counts.c.open_cases, 0))
         .join(Membership, Membership.staff_id == Staff.id)
         .outerjoin(counts, counts.c.owner_id == Staff.id)
@@ -70,7 +77,9 @@ def colleagues(session: Session, office_id: int) -> list[Colleague]:
         )
         .order_by(Staff.name, Staff.id)
     )
-    return [Colleague(*row) for row in session.execute(query)]
+
+
+_COLLEAGUES = _colleagues()
 
 
 def parted(session: Session, cases: Collection[Case]) -> tuple[list[Case], list[Case]]:

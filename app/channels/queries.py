@@ -10,12 +10,13 @@ from collections.abc import Collection
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.channels.models import Account, Heartbeat, KnownGap, State, Stream
+from app.db import Instant
 from app.errors import Missing
 
 LATE_AFTER: Final = timedelta(minutes=15)
@@ -62,10 +63,12 @@ class StreamHealth:
 class Alarm:
     """What every page says when it must: streams that are late or need a person, and whether any worker lives.
 
-    ``worker_seen_at`` is ``None`` where none ever did.
+    ``worker_seen_at`` is ``None`` where none ever did. ``checked_at`` is when the stream was checked that was checked
+    longest ago of those that are on time.
     """
 
     streams: tuple[StreamHealth, ...]
+    checked_at: datetime | None
     worker_seen_at: datetime | None
     is_worker_gone: bool
 
@@ -100,26 +103,13 @@ def streams(session: Session, office_ids: Collection[int], at: datetime) -> list
 
 def alarm(session: Session, office_ids: Collection[int], at: datetime) -> Alarm:
     """What every page of these offices has to say about fetching: one statement, a few rows at most."""
-    troubled = (
-        _STREAMS.where(
-            Account.office_id.in_(office_ids),
-            Account.state.in_([State.ACTIVE, State.NEEDS_YOU]),
-            sa.or_(
-                Account.state == State.NEEDS_YOU,
-                sa.func.coalesce(Stream.last_good_at, Stream.added_at) < at - LATE_AFTER,
-            ),
-        )
-        .order_by(Account.id, Stream.id)
-        .subquery()
-    )
-    once = sa.select(sa.literal(1).label("once")).subquery()
-    seen_at = sa.select(sa.func.max(Heartbeat.seen_at)).scalar_subquery().label("worker_seen_at")
-    query = sa.select(seen_at, troubled).select_from(once.outerjoin(troubled, sa.true()))
-    rows = session.execute(query).mappings().all()
+    given = {"offices": sorted(office_ids), "late": at - LATE_AFTER}
+    rows = session.execute(_ALARM, given).mappings().all()
     found = [_health(row, at) for row in rows if row["stream_id"] is not None]
     worker_seen_at: datetime | None = rows[0]["worker_seen_at"]
     return Alarm(
         streams=tuple(one for one in found if one.health in {Health.LATE, Health.NEEDS_YOU}),
+        checked_at=rows[0]["checked_at"],
         worker_seen_at=worker_seen_at,
         is_worker_gone=worker_seen_at is None or at - worker_seen_at > WORKER_GONE_AFTER,
     )
@@ -170,6 +160,29 @@ _STREAMS: Final = (
     .join(Stream, Stream.account_id == Account.id)
     .where(Stream.is_wanted)
 )
+
+
+def _alarm() -> sa.Select[Any]:
+    """Put together once, as every page asks it."""
+    offices: sa.BindParameter[int] = sa.bindparam("offices", expanding=True)
+    late = sa.bindparam("late", type_=Instant())
+    here = (Account.office_id.in_(offices), Account.state.in_([State.ACTIVE, State.NEEDS_YOU]))
+    unchecked = sa.func.coalesce(Stream.last_good_at, Stream.added_at) < late
+    troubled = _STREAMS.where(*here, sa.or_(Account.state == State.NEEDS_YOU, unchecked))
+    rows = troubled.order_by(Account.id, Stream.id).subquery()
+    checked_at = (
+        sa.select(sa.func.min(Stream.last_good_at))
+        .join(Account, Account.id == Stream.account_id)
+        .where(*here, Stream.is_wanted, Stream.last_good_at >= late)
+    )
+    seen_at = sa.select(sa.func.max(Heartbeat.seen_at))
+    once = sa.select(sa.literal(1).label("once")).subquery()
+    return sa.select(
+        seen_at.scalar_subquery().label("worker_seen_at"), checked_at.scalar_subquery().label("checked_at"), rows
+    ).select_from(once.outerjoin(rows, sa.true()))
+
+
+_ALARM: Final = _alarm()
 _JUDGED_BY: Final = ("state", "first_refused_at", "interval", "added_at", "failing_since")
 
 

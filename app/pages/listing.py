@@ -21,9 +21,9 @@ from app.deadlines.chips import Bounds, Chip, Group, State, chip
 from app.deadlines.obligations import Kind as DueKind
 from app.pages import queries, words
 from app.pages.queries import Filter, View
-from app.pages.rows import Badges, CaseHead, CaseList, CaseRow
+from app.pages.rows import Badges, CaseHead, CaseList, CaseRow, Member
 from app.web.filters import day, initials
-from connectors import Audience
+from connectors import Audience, Kind
 
 TITLES: Final = {
     View.NEEDS_REPLY: lazy_gettext("Needs a reply"),
@@ -127,7 +127,6 @@ class Row:
     snippet: str
     topic: str
     owner: Owner | None
-    queue: str
     chip: Chip
     done_words: str
     with_officer: str
@@ -196,7 +195,7 @@ def listing(
         [(None, list(found.rows))] if is_done and found.rows else [*queries.grouped(found.rows, at)]
     )
     is_whole = view is View.NEEDS_REPLY and not asked.query
-    trail = asked.trail
+    drawer = Drawer(at.overdue, channels, trail=asked.trail, selected=selected)
     return Listing(
         wanted=asked,
         title=str(TITLES[view]),
@@ -205,7 +204,7 @@ def listing(
             Section(
                 group=group,
                 count=badges.groups.get(group) if is_whole and group else None,
-                rows=tuple(row(one, at.overdue, channels, trail, selected) for one in rows),
+                rows=tuple(map(drawer.row, rows)),
             )
             for group, rows in groups
         ),
@@ -214,29 +213,57 @@ def listing(
     )
 
 
-def row(case: CaseRow, at: datetime, channels: Mapping[str, str], trail: str = "", selected: int | None = None) -> Row:
-    """A case as a row of a list."""
-    return Row(
-        id=case.id,
-        href=f"/cases/{case.id}{trail}",
-        channel=case.channel,
-        channel_name=channels.get(case.channel, case.channel),
-        kind=words.kind(case.kind, case.audience),
-        person=case.contact,
-        subject=case.subject or gettext("(no subject)"),
-        snippet=case.snippet,
-        topic=case.topic,
-        owner=Owner(case.owner.name, initials(case.owner.name), case.owner.tint) if case.owner else None,
-        queue="",
-        chip=chip_of(case, at),
-        done_words="" if case.is_open else done_words(case),
-        with_officer=_with_officer(case),
-        unread=case.is_unread,
-        has_draft=case.has_draft,
-        has_failed=case.has_failed_reply,
-        take_care=case.emergency is not None,
-        selected=case.id == selected,
-    )
+class Drawer:
+    """Makes rows of a page; what several of them share (a kind, a date, an owner) is put into words once."""
+
+    def __init__(
+        self, at: datetime, channels: Mapping[str, str], *, trail: str = "", selected: int | None = None
+    ) -> None:
+        self._at, self._channels, self._trail, self._selected = at, channels, trail, selected
+        self._kinds: dict[tuple[Kind, Audience], str] = {}
+        self._chips: dict[tuple[object, ...], Chip] = {}
+        self._owners: dict[int, Owner] = {}
+
+    def row(self, case: CaseRow) -> Row:
+        """A case as a row of a list."""
+        return Row(
+            id=case.id,
+            href=f"/cases/{case.id}{self._trail}",
+            channel=case.channel,
+            channel_name=self._channels.get(case.channel, case.channel),
+            kind=self._kind(case),
+            person=case.contact,
+            subject=case.subject or gettext("(no subject)"),
+            snippet=case.snippet,
+            topic=case.topic,
+            owner=self._owner(case.owner) if case.owner else None,
+            chip=self._chip(case),
+            done_words="" if case.is_open else done_words(case),
+            with_officer=_with_officer(case),
+            unread=case.is_unread,
+            has_draft=case.has_draft,
+            has_failed=case.has_failed_reply,
+            take_care=case.emergency is not None,
+            selected=case.id == self._selected,
+        )
+
+    def _kind(self, case: CaseRow) -> str:
+        key = (case.kind, case.audience)
+        if key not in self._kinds:
+            self._kinds[key] = words.kind(*key)
+        return self._kinds[key]
+
+    def _chip(self, case: CaseRow) -> Chip:
+        key: tuple[object, ...] = (case.due_at, case.due_kind, case.status, case.waiting_until)
+        key = key if case.is_open else (case.closed_at or case.last_at,)
+        if key not in self._chips:
+            self._chips[key] = chip_of(case, self._at)
+        return self._chips[key]
+
+    def _owner(self, owner: Member) -> Owner:
+        if owner.id not in self._owners:
+            self._owners[owner.id] = Owner(owner.name, initials(owner.name), owner.tint)
+        return self._owners[owner.id]
 
 
 def chip_of(case: CaseRow | CaseHead, at: datetime) -> Chip:

@@ -9,7 +9,6 @@ from typing import Any
 from flask import Response, request
 from flask_babel import gettext
 
-from app.channels import queries as channels
 from app.clock import now
 from app.pages import rail, scope
 from app.pages.casework import WRITING_FOR
@@ -22,7 +21,7 @@ def answer(case_id: int | None) -> Response:
     """What script asks for every ten seconds; 304 where nothing has changed since it last asked."""
     badges = scope.badges()
     told: dict[str, Any] = {
-        "counts": rail.counts(badges) | {"accounts": _troubled()},
+        "counts": rail.counts(badges) | {"accounts": rail.troubled()},
         "title": badges.needs_reply,
         "checked": rail.checked(),
         "wait": 10,
@@ -34,10 +33,6 @@ def answer(case_id: int | None) -> Response:
     response.set_etag(sha256(body.encode()).hexdigest()[:20])
     response.make_conditional(request)
     return response
-
-
-def _troubled() -> int:
-    return len({one.account_id for one in channels.alarm(session, rail.watched(), now()).streams})
 
 
 def _presence(case_id: int) -> dict[str, Any] | None:

@@ -38,13 +38,12 @@ def rail() -> Rail:
     """What stands around the pages of whoever is signed in."""
     reads = bool(scope.offices())
     badges = scope.badges() if reads else None
-    alarm = channels.alarm(session, watched(), now())
     sections = [Section(title=gettext("Inbox"), items=_lists(badges))] if badges else []
-    sections.append(Section(title=gettext("Office"), items=_office(alarm)))
+    sections.append(Section(title=gettext("Office"), items=_office()))
     return Rail(
         nav=sections,
         tabs=_tabs(badges),
-        banners=banners(alarm),
+        banners=banners(alarm()),
         checked_at=checked() if reads else "",
         live_href=live_href() if reads else "",
         search_href=url_for("pages.search") if reads else "",
@@ -93,8 +92,7 @@ def _lists(badges: Badges) -> Sequence[Item]:
     ]
 
 
-def _office(alarm: Alarm) -> Sequence[Item]:
-    troubled = len({one.account_id for one in alarm.streams})
+def _office() -> Sequence[Item]:
     places = (
         (Permission.READ_CASES, "people", gettext("People"), "pages.people", "users", ""),
         (Permission.READ_CASES, "progress", gettext("How we are doing"), "pages.progress", "chart-column", "g p"),
@@ -108,7 +106,7 @@ def _office(alarm: Alarm) -> Sequence[Item]:
             label=label,
             href=url_for(endpoint),
             icon=icon,
-            count=troubled if key == "accounts" else None,
+            count=troubled() if key == "accounts" else None,
             tone="warn" if key == "accounts" else "",
             current=request.path.startswith(url_for(endpoint)),
             shortcut=shortcut,
@@ -168,14 +166,20 @@ def _tabs(badges: Badges | None) -> Sequence[Item]:
 # ── What has to be said ───────────────────────────────────────────────────────────────────────────────────────────
 
 
+def alarm() -> Alarm:
+    """What is known about fetching, for everything on the page that says something of it."""
+    return scope.once("postbag_alarm", lambda: channels.alarm(session, watched(), now()))
+
+
 def checked() -> str:
     """When the channels were last looked at: the one that was looked at longest ago, of those that are on time."""
-    times = [
-        one.last_good_at
-        for one in channels.streams(session, watched(), now())
-        if one.last_good_at is not None and one.health in {Health.OK, Health.FAILING}
-    ]
-    return str(gettext("Checked %(ago)s.", ago=ago(min(times)))) if times else ""
+    at = alarm().checked_at
+    return str(gettext("Checked %(ago)s.", ago=ago(at))) if at is not None else ""
+
+
+def troubled() -> int:
+    """How many accounts are late or need somebody."""
+    return len({one.account_id for one in alarm().streams})
 
 
 def banners(alarm: Alarm) -> Sequence[Banner]:

@@ -30,23 +30,24 @@ def offices() -> frozenset[int]:
 
 def bounds() -> Bounds:
     """Where the groups of the inbox end now, by the working days of the office; of several, of the first."""
-    return _once("postbag_bounds", lambda: chips.bounds(now(), calendar(session, min(offices()))))
+    return once("postbag_bounds", lambda: chips.bounds(now(), calendar(session, min(offices()))))
 
 
 def badges() -> Badges:
     """How much waits, by list, heading and channel."""
-    return _once("postbag_badges", lambda: queries.badges(session, offices(), staff_id=actor().id, at=bounds()))
+    return once("postbag_badges", lambda: queries.badges(session, offices(), staff_id=actor().id, at=bounds()))
 
 
 def channels() -> Mapping[str, str]:
     """The names of the channels that are installed, by slug."""
-    return _once(
+    return once(
         "postbag_channels",
         lambda: {slug: connector.manifest.name for slug, connector in deployment().connectors.items()},
     )
 
 
-def _once(name: str, find: Callable[[], Found]) -> Found:
+def once(name: str, find: Callable[[], Found]) -> Found:
+    """What ``find`` gives, asked once a request under ``name``."""
     if name not in g:
         setattr(g, name, find())
     return cast("Found", g.get(name))

@@ -21,7 +21,7 @@ from app.pages import accounts as showing
 from app.pages import casework, originals, queries, scope, words
 from app.pages import live as live_answer
 from app.pages import progress as progressing
-from app.pages.listing import Listing, listing, row, wanted
+from app.pages.listing import Drawer, Listing, listing, wanted
 from app.pages.queries import View
 from app.pages.rows import CasePage
 from app.people.finding import alike
@@ -184,11 +184,12 @@ def person(person_id: int) -> ResponseReturnValue:
     page = queries.person_page(session, offices(), person_id, after=request.args.get("after", ""))
     if page.person.merged_into_id is not None:
         return redirect(url_for("pages.person", person_id=page.person.merged_into_id), 303)
+    drawer = Drawer(now(), scope.channels())
     return render_template(
         "people/person.html",
         title=page.person.name,
         page=page,
-        rows=[row(one, now(), scope.channels()) for one in page.cases.rows],
+        rows=[drawer.row(one) for one in page.cases.rows],
         channels=scope.channels(),
         can_handle=page.person.office_id in actor().offices_with(Permission.HANDLE_CASES),
         more=url_for("pages.person", person_id=person_id, after=page.cases.next) if page.cases.next else "",

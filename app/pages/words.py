@@ -158,20 +158,22 @@ def happened(line: EventRow | AuditRow) -> str:
     """A line of the audit trail as a sentence."""
     by = line.by.name if line.by else _("Postbag")
     to = line.to.name if isinstance(line, EventRow) and line.to else ""
-    return _sentence(line.verb, to) % {"by": by, "to": to}
+    is_own = line.by is not None and line.facts.get("to") == line.by.id
+    return _sentence("take" if line.verb == "assign" and is_own else line.verb, to) % {"by": by, "to": to}
 
 
 def _sentence(verb: str, to: str) -> str:
-    match verb:
-        case "assign":
-            return _("%(by)s gave this to %(to)s") if to else _("%(by)s took or gave it")
-        case "hand_back" | "release":
-            return _("%(by)s put it back")
+    if verb == "assign" and to:
+        return _("%(by)s gave this to %(to)s")
     return _SENTENCES[verb]() if verb in _SENTENCES else _("%(by)s: something was done")
 
 
 _SENTENCES: Final = {
     "open": lambda: _("Arrived"),
+    "take": lambda: _("%(by)s took it"),
+    "assign": lambda: _("%(by)s gave it to somebody"),
+    "hand_back": lambda: _("%(by)s put it back"),
+    "release": lambda: _("%(by)s put it back"),
     "note": lambda: _("%(by)s wrote a note"),
     "decide": lambda: _("%(by)s decided that no answer is needed"),
     "undo": lambda: _("%(by)s took a decision back"),

@@ -15,7 +15,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.deployment import Deployment
 from app.errors import Problem
-from app.web import EXTENSION, assets, errors, filters, headers, health, session, shell
+from app.web import EXTENSION, assets, errors, filters, headers, health, session, shell, wording
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _MOST_BYTES: Final = 32 * 1024 * 1024  # of a request: the attachments of a reply together
@@ -33,6 +33,7 @@ def flask_app(deployment: Deployment) -> Flask:
     app.before_request(_limit_words)
     _templates(app)
     Babel(app, locale_selector=shell.language, default_timezone="Europe/London")
+    wording.install(app)
     CSRFProtect(app)
     health.install(app)
     session.install(app)
