@@ -56,7 +56,7 @@ def colleagues(session: Session, office_id: int) -> list[Colleague]:
     return [Colleague(*tuple(row)) for row in session.execute(_COLLEAGUES, {"office_id": office_id})]
 
 
-def _colleagues() -> sa.Select[Any]:
+def _colleagues() -> sa.Select[*tuple[Any, ...]]:
     """Put together once, as every list asks it."""
     office_id: sa.BindParameter[int] = sa.bindparam("office_id")
     counts = (
