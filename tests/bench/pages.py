@@ -152,7 +152,7 @@ def _noted(database: Database) -> Iterator[list[tuple[str, Any]]]:
         if "SELECT" in statement:
             found.append((statement, parameters))
 
-    engines = {database.reader, database.engine}
+    engines = {database.reader, database.engine} if database.is_sqlite else {database.engine}  # one hears both there
     for engine in engines:
         event.listen(engine, "before_cursor_execute", note)
     yield found
