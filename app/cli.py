@@ -441,9 +441,12 @@ def export(office_id: int, folder: Path | None) -> None:
     with deployment.database.reading() as session:
         for row in exporting.rows(session, office_id):
             click.echo(json.dumps(row, ensure_ascii=False))
-        if folder is not None:
-            count = sum(1 for _ in exporting.files(session, deployment.store, office_id, folder))
-            click.echo(f"{count} files written to {folder}", err=True)
+    if folder is None:
+        return
+    written = exporting.files(deployment.database, deployment.store, office_id, folder)
+    click.echo(f"{written.count} files are in {folder}", err=True)
+    if written.lost:
+        raise Problem("The store has lost the contents of %(lost)s.", lost=", ".join(written.lost))
 
 
 @commands.command()

@@ -13,7 +13,7 @@ from app.db import migrate
 from app.deployment import Deployment, deploy
 from app.errors import Problem
 from app.logs import keep_log
-from app.settings import Settings
+from app.settings import Settings, address
 from app.worker import Worker
 
 
@@ -42,7 +42,7 @@ def serve(settings: Settings, deployment: Deployment | None = None) -> None:
     signal.signal(signal.SIGTERM, _stop)
     try:
         worker.start()
-        click.echo(f"Postbag is at http://{settings.host}:{settings.port}/ (Ctrl-C stops it)")
+        click.echo(f"Postbag is at {address(settings.host, settings.port)} (Ctrl-C stops it)")
         server.run()  # waitress ends its own threads when SystemExit or KeyboardInterrupt reaches it
     finally:
         worker.stop()

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AnyHttpUrl, Field, SecretStr, field_validator, model_validator
+from pydantic import AnyHttpUrl, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 _SCHEMES = ("postgresql", "postgres", "postgresql+psycopg", "sqlite")
@@ -18,6 +18,13 @@ _SCHEMES = ("postgresql", "postgres", "postgresql+psycopg", "sqlite")
 def _data_home() -> Path:
     base = os.environ.get("XDG_DATA_HOME")
     return (Path(base) if base else Path.home() / ".local" / "share") / "postbag"
+
+
+def address(host: str, port: int) -> AnyHttpUrl:
+    """Where a browser on this machine finds what listens there."""
+    here = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared, not bound
+    shown = here.get(host, f"[{host}]" if ":" in host else host)
+    return AnyHttpUrl(f"http://{shown}:{port}/")
 
 
 class Settings(BaseSettings):
@@ -29,11 +36,12 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(
         None, description="postgresql://… for more than one machine; else SQLite in the data folder"
     )
-    public_url: AnyHttpUrl = Field(
-        AnyHttpUrl("http://127.0.0.1:8000/"), description="Where people reach this office; else where it listens"
-    )
     host: str = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(8000, ge=1, le=65535, description="Port to listen on")
+    public_url: AnyHttpUrl = Field(
+        default_factory=lambda known: address(known.get("host", "127.0.0.1"), known.get("port", 8000)),
+        description="Where people reach this office; else where it listens",
+    )
     threads: int = Field(8, ge=1, le=64, description="Requests answered at once")
     workers: int = Field(2, ge=1, le=32, description="Jobs done at once by one process")
     trusted_proxies: int = Field(
@@ -53,16 +61,6 @@ class Settings(BaseSettings):
         None, description="Bearer token for /metrics; without it the page is closed"
     )
     demonstration: bool = Field(default=False, description="Set by the demonstration itself")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _reached_where_it_listens(cls, given: Any) -> Any:
-        """Links say the port it really listens on, unless somebody says where people reach it."""
-        if isinstance(given, dict) and "public_url" not in given and {"host", "port"} & given.keys():
-            host, port = given.get("host", "127.0.0.1"), given.get("port", 8000)
-            shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - compared, not bound
-            return {**given, "public_url": f"http://{shown}:{port}/"}
-        return given
 
     @field_validator("allow_hosts", mode="before")
     @classmethod

@@ -7,16 +7,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from app import clock
 from app.db import migrate
 from app.demonstration.founding import found
 from app.demonstration.platform import Fernmoor, channels
 from app.deployment import DEMONSTRATION, Deployment, deploy
-from app.settings import Settings
+from app.settings import Settings, address
 
 
 @contextmanager
 def fernmoor(port: int = 0) -> Iterator[Deployment]:
-    """The demonstration, founded: its clock stands at Tuesday 7 April 2026, 09:00, and runs.
+    """The demonstration, founded: for the length of the block its clock runs, from Tuesday 7 April 2026, 09:00, on.
 
     Whatever ``POSTBAG_…`` says of a real office is not looked at.
     """
@@ -25,14 +26,21 @@ def fernmoor(port: int = 0) -> Iterator[Deployment]:
         (data / DEMONSTRATION).touch()
         settings = Settings.model_construct(
             **{
-                **{name: field.get_default(call_default_factory=True) for name, field in Settings.model_fields.items()},
+                **{
+                    name: field.get_default(call_default_factory=True, validated_data={})
+                    for name, field in Settings.model_fields.items()
+                },
                 "data": data,
                 "port": port,
-                "public_url": AnyHttpUrl(f"http://127.0.0.1:{port or 80}/"),
+                "public_url": address("127.0.0.1", port),
                 "demonstration": True,
             }
         )
         deployment = deploy(settings).with_connectors(channels(Fernmoor()))
-        migrate(deployment.database)
-        found(deployment)
-        yield deployment
+        try:
+            migrate(deployment.database)
+            found(deployment)
+            yield deployment
+        finally:
+            deployment.close()
+            clock.use(None)

@@ -19,7 +19,7 @@ _PEOPLE = {"tansy": TANSY, "bram": BRAM, "administrator": ADMINISTRATOR}
 @blueprint.get("/")
 @open_to_all("the door of the demonstration; a real office does not have it")
 def enter() -> ResponseReturnValue:
-    """Who would you like to be?"""
+    """Who somebody would like to be."""
     return render_template("demonstration/enter.html")
 
 

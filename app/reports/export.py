@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from enum import Enum
 from pathlib import Path
@@ -11,14 +13,16 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.db import Base
+from app.db import Base, Database, load_models
 from app.errors import Missing
 from app.office.models import Office
 from app.staff.models import Membership, Staff
-from app.store import Store
+from app.store import Gone, Store
+from app.store.references import named
 
 _SEALED = frozenset({"sealed", "password", "token_hash", "fs_uniquifier"})  # never leave, not even sealed
 _WORKINGS = frozenset({"blob", "blob_chunk", "search_entry", "sign_in", "mention"})  # bytes, indexes, sessions
+_PARTS = {"participant": "conversation", "revision": "message"}  # rows of no office themselves, and whose they are
 _AT_A_TIME = 500
 
 
@@ -28,6 +32,7 @@ def rows(session: Session, office_id: int) -> Iterator[dict[str, Any]]:
     Attachments and original messages are named by ``sha256``; ``files`` has their bytes. Raises Missing for no such
     office.
     """
+    load_models()
     if session.get(Office, office_id) is None:
         raise Missing("There is no office %(office)s.", office=office_id)
     yield from _table(session, Base.metadata.tables["office"], sa.column("id") == office_id)
@@ -36,21 +41,46 @@ def rows(session: Session, office_id: int) -> Iterator[dict[str, Any]]:
     for row in session.execute(people):
         yield {"table": "staff", **row._mapping}  # noqa: SLF001 - SQLAlchemy's public name for it
     for table in Base.metadata.sorted_tables:
-        if "office_id" in table.c and table.name not in _WORKINGS:
+        if table.name in _PARTS:
+            whole = Base.metadata.tables[_PARTS[table.name]]
+            ids = sa.select(whole.c.id).where(whole.c.office_id == office_id)
+            yield from _table(session, table, table.c[f"{whole.name}_id"].in_(ids))
+        elif "office_id" in table.c and table.name not in _WORKINGS:
             yield from _table(session, table, table.c.office_id == office_id)
 
 
-def files(session: Session, store: Store, office_id: int, folder: Path) -> Iterator[Path]:
-    """Write the bytes of every original message and attachment of the office into ``folder``, each under its hash."""
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of the bytes: how many files there are now, and the hashes of those that the store has lost."""
+
+    count: int
+    lost: tuple[str, ...]
+
+
+def files(database: Database, store: Store, office_id: int, folder: Path) -> Written:
+    """Write every original message, attachment and sent reply of the office into ``folder``, each under its hash.
+
+    What lies there already is not written again, so that a run that was stopped can go on.
+    """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for name in ("sighting", "file"):
-        table = Base.metadata.tables[name]
-        hashes = session.scalars(sa.select(table.c.sha256).where(table.c.office_id == office_id).distinct())
-        for sha256 in hashes:
-            path = folder / sha256
-            if not path.exists():
-                path.write_bytes(store.read(office_id, sha256))
-                yield path
+    hashes = sorted({sha256 for sha256 in named(database, office_id) if sha256})
+    lost = [sha256 for sha256 in hashes if not _written(store, office_id, sha256, folder / sha256)]
+    return Written(len(hashes) - len(lost), tuple(lost))
+
+
+def _written(store: Store, office_id: int, sha256: str, path: Path) -> bool:
+    """Whether ``path`` holds the bytes now; it is there whole, or not at all."""
+    if path.exists():
+        return True
+    try:
+        chunks = store.open(office_id, sha256)
+    except Gone:
+        return False
+    unfinished = path.with_name(f".{path.name}")
+    with closing(chunks), unfinished.open("wb") as file:
+        file.writelines(chunks)
+    unfinished.replace(path)
+    return True
 
 
 def _table(session: Session, table: sa.Table, condition: sa.ColumnElement[bool]) -> Iterator[dict[str, Any]]:
