@@ -95,12 +95,12 @@ def begin(session: Session, case: Case) -> None:
     record(session, "open", "case", case.id, office_id=case.office_id, by=None)
 
 
-def take(session: Session, case: Case, *, by: int, at: datetime) -> None:
+def take(session: Session, case: Case, *, by: int) -> None:
     """Whoever asks has it from now on."""
-    assign(session, case, to=by, by=by, at=at)
+    assign(session, case, to=by, by=by)
 
 
-def assign(session: Session, case: Case, *, to: int, by: int, at: datetime) -> None:
+def assign(session: Session, case: Case, *, to: int, by: int) -> None:
     """Give the case to a member of its office who can work on it.
 
     Raises Invalid for anybody else, Conflict when it was joined to another case.
@@ -122,7 +122,7 @@ def assign(session: Session, case: Case, *, to: int, by: int, at: datetime) -> N
     case.owner_id, case.queue_id = to, None
     if case.status in {Status.NEW, Status.ACKNOWLEDGED}:
         case.status = Status.WITH_US
-    record(session, "assign", "case", case.id, office_id=case.office_id, by=by, to=to, at=at.isoformat(), **before)
+    record(session, "assign", "case", case.id, office_id=case.office_id, by=by, to=to, **before)
 
 
 def hand_back(session: Session, case: Case, *, reason: str, by: int, at: datetime, queue_id: int | None = None) -> None:

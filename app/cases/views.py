@@ -29,7 +29,7 @@ def take(case_id: int) -> ResponseReturnValue:
     """Whoever asks has it from now on."""
     case = _case(case_id)
     undo = _put_back(case)
-    actions.take(session, case, by=actor().id, at=now())
+    actions.take(session, case, by=actor().id)
     _say(gettext("%(reference)s is with you now.", reference=case.reference), undo)
     return _back(case_id)
 
@@ -41,7 +41,7 @@ def assign(case_id: int) -> ResponseReturnValue:
     case = _case(case_id)
     undo = _put_back(case)
     to = forms.whole("to")
-    actions.assign(session, case, to=to, by=actor().id, at=now())
+    actions.assign(session, case, to=to, by=actor().id)
     name = next(one.name for one in queries.colleagues(session, case.office_id) if one.id == to)
     _say(gettext("%(reference)s is with %(name)s now.", reference=case.reference, name=name), undo)
     return _back(case_id)
@@ -214,7 +214,7 @@ def put_back() -> ResponseReturnValue:
         if kind == "q":
             actions.release(session, case, queue_id=holder, by=actor().id)
         else:
-            actions.assign(session, case, to=holder, by=actor().id, at=now())
+            actions.assign(session, case, to=holder, by=actor().id)
     _say(gettext("Everything is with whom it was before."))
     return redirect(local(request.form.get("back", "/")), 303)
 
@@ -230,7 +230,7 @@ def _assign_many(cases: list[Case]) -> None:
 def _give(cases: list[Case], to: int) -> None:
     undo = _put_back(*cases)
     for case in cases:
-        actions.assign(session, case, to=to, by=actor().id, at=now())
+        actions.assign(session, case, to=to, by=actor().id)
     _say(ngettext("%(num)d message was handed over.", "%(num)d messages were handed over.", len(cases)), undo)
 
 

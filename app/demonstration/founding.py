@@ -171,10 +171,10 @@ def _triage(session: Session) -> None:
         at=clock.now(),
     )
     for key in ("bins-1", "bins-2", "boiler", "streetlight"):
-        actions.take(session, _case(session, key), by=bram, at=clock.now())
+        actions.take(session, _case(session, key), by=bram)
         actions.read(session, _case(session, key), by=bram)
     for key in ("planning", "permits"):
-        actions.take(session, _case(session, key), by=tansy, at=clock.now())
+        actions.take(session, _case(session, key), by=tansy)
         actions.read(session, _case(session, key), by=tansy)
 
 

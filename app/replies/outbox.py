@@ -255,7 +255,7 @@ def _sent(session: Session, deployment: Deployment, reply: Reply, receipt: Recei
         promised_on=reply.promised_on,
         stays_open=reply.stays_open,
     )
-    index.add(session, message)
+    index.add(session, message, case.reference)
     jobs.defer(session, jobs.Kind.FILE_COPY, reply.id)
     record(
         session, "sent", "reply", reply.id, office_id=reply.office_id, by=None, case=reply.case_id, message=message.id

@@ -98,7 +98,7 @@ def prepare(program: Program) -> None:
         )
     with program.database.transaction() as session:
         first, second, third = (session.get_one(Case, number) for number in (1, 2, 3))
-        actions.take(session, first, by=writer_id, at=now())
+        actions.take(session, first, by=writer_id)
         actions.write_note(session, first, text="Rang the depot.", by=writer_id, at=now())
         actions.set_external_deadline(
             session, first, deadline_at=now() + timedelta(hours=3), what="Appeal", by=writer_id

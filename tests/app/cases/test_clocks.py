@@ -551,7 +551,7 @@ def test_a_deadline_lies_within_the_calendar(desk: Desk) -> None:
 def test_nobody_who_cannot_sign_in_is_given_a_case(desk: Desk) -> None:
     gone = make.staff(desk.session, office=desk.session.get_one(Office, desk.office_id), active=False)
     with pytest.raises(Invalid):
-        actions.assign(desk.session, desk.case, to=gone.id, by=desk.staff_id, at=desk.clock.at)
+        actions.assign(desk.session, desk.case, to=gone.id, by=desk.staff_id)
 
 
 def test_what_is_edited_after_it_was_answered_is_owed_anew(desk: Desk) -> None:
