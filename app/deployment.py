@@ -50,6 +50,8 @@ def deploy(settings: Settings) -> Deployment:
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     if settings.demonstration != (settings.data / DEMONSTRATION).exists():
         raise Problem("A demonstration and a real office never share a data folder (%(folder)s).", folder=settings.data)
+    if settings.demonstration and settings.database_url is not None:
+        raise Problem("A demonstration never uses the database of a real office.")
     made = keys(settings.data / "keys")
     if settings.database_url is None:
         settings.database_file.touch(mode=0o600)  # SQLite itself would let everybody on the machine read it

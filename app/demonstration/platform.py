@@ -94,26 +94,26 @@ _MANIFESTS = (
 class Fernmoor:
     """Everything that was ever said in the borough, and what the office answered, for the life of one demonstration."""
 
-    answers: list[Said] = field(default_factory=list)
+    answers: dict[str, list[Said]] = field(default_factory=dict)  # by the office that gets them
     sent: dict[str, Receipt] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
     def said(self, office: str, channel: str, stream: str) -> list[Said]:
         """What can be seen in a stream sooner or later, oldest first."""
         with self._lock:
-            everything = [*_WORLD[office], *self.answers]
+            everything = [*_WORLD[office], *self.answers.get(office, ())]
         return sorted(
             (said for said in everything if (said.channel, said.stream) == (channel, stream)),
             key=lambda said: (said.at, said.key),
         )
 
-    def accept(self, channel: str, prepared: Prepared, at: datetime) -> Receipt:
+    def accept(self, office: str, channel: str, prepared: Prepared, at: datetime) -> Receipt:
         """The platform takes a reply; sending the same twice changes nothing."""
         with self._lock:
             if prepared.platform_id in self.sent:
                 return self.sent[prepared.platform_id]
             receipt = self.sent[prepared.platform_id] = Receipt(platform_id=prepared.platform_id, accepted_at=at)
-            self.answers.append(_thanks(channel, prepared, at))
+            self.answers.setdefault(office, []).append(_thanks(channel, prepared, at))
         return receipt
 
 
@@ -229,7 +229,7 @@ class _Line:
         return Prepared(platform_id=said.key, payload=_json(said), meta=meta)
 
     def send(self, prepared: Prepared) -> Receipt:
-        return self.fernmoor.accept(self.channel, prepared, self.host.now())
+        return self.fernmoor.accept(self.options["office"], self.channel, prepared, self.host.now())
 
     def probe(self, prepared: Prepared) -> Receipt | None:
         return self.fernmoor.sent.get(prepared.platform_id)
