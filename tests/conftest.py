@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from pydantic import SecretStr
 from sqlalchemy.orm import Session
 
@@ -133,6 +134,16 @@ def clock() -> Iterator[Clock]:
     app_clock.use(lambda: standing.at)
     yield standing
     app_clock.use(None)
+
+
+# ── Log ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    """A command that a test runs in this process sets up the log for itself: not for the tests after it."""
+    yield
+    structlog.reset_defaults()
 
 
 # ── Network ───────────────────────────────────────────────────────────────────────────────────────────────────────
