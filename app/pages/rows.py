@@ -237,7 +237,7 @@ class RevisionRow:
 class MessageRow:
     """One message of the thread. ``text`` and ``reply_text`` are cut at ``queries.LONGEST_TEXT`` (``is_cut``).
 
-    ``by`` is who of the office wrote it, where it is ours.
+    ``by`` is who of the office wrote it, where it is ours; ``reply_id`` is what it was sent as, where we sent it.
     """
 
     what: ClassVar[str] = "message"
@@ -268,6 +268,7 @@ class MessageRow:
     is_bounce: bool
     is_failed: bool
     is_backlog: bool
+    reply_id: int | None
     deleted_at: datetime | None
     by: Member | None
     is_cut: bool

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from app.cases import clocks
+from app.cases.models import Case
+from app.clock import now
 from app.db import Database
+from app.messages.models import Conversation, Direction, Message
+from app.office.queries import rules
 from app.replies.models import Draft, Mode, Reply, Sending
 from tests import make
 from tests.app import arriving
@@ -161,6 +166,49 @@ def test_a_person_says_that_an_uncertain_reply_did_not_go_out(
         row.state, row.trouble = Sending.UNCERTAIN, "The line broke."
     browser.post(f"/replies/{reply.id}/settle", {"got_out": "no"})
     assert [one.state for one in replies(database)] == [Sending.FAILED]
+
+
+def went_out(database: Database, reply_id: int) -> None:
+    """The platform accepted the reply, which stands in the thread now."""
+    with database.transaction() as session:
+        reply = session.get_one(Reply, reply_id)
+        conversation = session.get_one(Conversation, reply.conversation_id)
+        sent = make.message(session, conversation=conversation, direction=Direction.OUTBOUND, reply_id=reply.id)
+        reply.state, reply.message_id, reply.sent_at = Sending.SENT, sent.id, now()
+        case, seen = session.get_one(Case, reply.case_id), reply.seen_message_id
+        own = rules(session, reply.office_id)
+        clocks.answered(session, own, case, sent, purpose=reply.purpose, seen_message_id=seen)
+
+
+def test_a_reply_that_never_arrived_is_owed_again(database: Database, world: World, signed_in: SignIn) -> None:
+    came = arriving.mail(database, world.office_id)
+    browser = signed_in("caseworker")
+    send(browser, came)
+    (reply,) = replies(database)
+    went_out(database, reply.id)
+    address = f"/replies/{reply.id}/not-delivered"
+    browser.get(f"/cases/{came.case_id}")
+    assert "from the date it was due before" in browser.words
+    assert browser.page.css_first(f'form[action="{address}"]') is not None
+    browser.post(address)
+    assert [one.state for one in replies(database)] == [Sending.FAILED]
+    with database.reading() as session:
+        assert session.scalars(sa.select(Message.is_failed).where(Message.reply_id == reply.id)).all() == [True]
+    follow(browser)
+    assert "The answer is owed again" in browser.words
+    assert browser.page.css_first(f'form[action="{address}"]') is None
+
+
+def test_whoever_only_looks_cannot_say_that_a_reply_did_not_arrive(
+    database: Database, world: World, signed_in: SignIn
+) -> None:
+    came = arriving.mail(database, world.office_id)
+    send(signed_in("caseworker"), came)
+    (reply,) = replies(database)
+    went_out(database, reply.id)
+    browser = signed_in("viewer")
+    browser.get(f"/cases/{came.case_id}")
+    assert "It did not arrive" not in browser.words
 
 
 def test_an_account_that_is_paused_sends_nothing_and_keeps_the_words(
