@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -37,21 +37,8 @@ def folded(email: str) -> str:
 
 def signed_in(session: Session, token: str, at: datetime) -> SignedIn | None:
     """Whoever holds the session ``token``, in one statement; ``None`` when it has ended or they are blocked."""
-    query = (
-        sa.select(SignIn, Staff, Membership.role, Office.id, Office.name, Office.place)
-        .join(Staff, Staff.id == SignIn.staff_id)
-        .outerjoin(Membership, sa.and_(Membership.staff_id == Staff.id, Membership.ended_at.is_(None)))
-        .outerjoin(Office, Office.id == Membership.office_id)
-        .where(
-            SignIn.token_hash == hashed(token),
-            SignIn.ended_at.is_(None),
-            SignIn.seen_at > at - IDLE,
-            SignIn.began_at > at - LONGEST,
-            Staff.active,
-        )
-        .order_by(Office.name, Office.id)
-    )
-    rows: Sequence[Any] = session.execute(query).all()
+    given = {"token_hash": hashed(token), "idle_since": at - IDLE, "began_after": at - LONGEST}
+    rows: Sequence[Any] = session.execute(_SIGNED_IN, given).all()
     if not rows:
         return None
     sign_in, staff = rows[0][0], rows[0][1]
@@ -76,6 +63,23 @@ def signed_in(session: Session, token: str, at: datetime) -> SignedIn | None:
         seats=seats,
         all_offices=_every_office(session) if staff.is_administrator else frozenset(),
     )
+
+
+# Put together once, as every page asks it.
+_SIGNED_IN: Final = (
+    sa.select(SignIn, Staff, Membership.role, Office.id, Office.name, Office.place)
+    .join(Staff, Staff.id == SignIn.staff_id)
+    .outerjoin(Membership, sa.and_(Membership.staff_id == Staff.id, Membership.ended_at.is_(None)))
+    .outerjoin(Office, Office.id == Membership.office_id)
+    .where(
+        SignIn.token_hash == sa.bindparam("token_hash"),
+        SignIn.ended_at.is_(None),
+        SignIn.seen_at > sa.bindparam("idle_since"),
+        SignIn.began_at > sa.bindparam("began_after"),
+        Staff.active,
+    )
+    .order_by(Office.name, Office.id)
+)
 
 
 def staff(session: Session, staff_id: int) -> Staff:

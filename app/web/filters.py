@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -78,6 +79,12 @@ FUNCTIONS: Final = (day, long_day, moment, hour, ago, iso, initials)
 def _written(when: date | datetime, pattern: str) -> str:
     on = when.astimezone(LONDON).date() if isinstance(when, datetime) else when
     today = now().astimezone(LONDON).date()
-    return format_date(
-        on, pattern if abs(on - today) < _NAMED_WITHOUT_YEAR else f"{pattern} y", locale=get_locale() or "en"
+    return _formatted(
+        on, pattern if abs(on - today) < _NAMED_WITHOUT_YEAR else f"{pattern} y", str(get_locale() or "en")
     )
+
+
+@lru_cache(maxsize=4096)
+def _formatted(on: date, pattern: str, locale: str) -> str:
+    """Kept, as the same few days stand on every page."""
+    return format_date(on, pattern, locale=locale)
