@@ -10,9 +10,9 @@ WAKING_FROM: Final = time(7)
 WAKING_UNTIL: Final = time(22)
 
 
-def is_waking(instant: datetime) -> bool:
-    """Within waking hours, on any day of the week; 22:00 itself is night."""
-    return WAKING_FROM <= local_time(instant).time() < WAKING_UNTIL
+def is_waking(instant: datetime, begins: time = WAKING_FROM, ends: time = WAKING_UNTIL) -> bool:
+    """Within waking hours, on any day of the week; the hour at which they end is night."""
+    return begins <= local_time(instant).time() < ends
 
 
 def next_waking_moment(instant: datetime) -> datetime:

@@ -28,11 +28,10 @@ STOPPED: Final = "stopped"
 def watch_health(deployment: Deployment, _: int) -> None:
     """The job: a mail for every account that stopped and of which nobody was told yet (reliability.md section 1.5)."""
     at = now()
-    if not is_waking(at):
-        return
     with deployment.database.transaction() as session:
         for office in offices(session):
-            _tell(session, str(deployment.settings.public_url), _stopped(session, office.id, at), at)
+            if is_waking(at, office.waking_from, office.waking_until):
+                _tell(session, str(deployment.settings.public_url), _stopped(session, office.id, at), at)
 
 
 def _stopped(session: Session, office_id: int, at: datetime) -> list[StreamHealth]:

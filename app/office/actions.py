@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -34,6 +34,14 @@ class Terms:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Hours:
+    """When the office may be disturbed: warnings wait for it (rule 11), emergencies do not."""
+
+    waking_from: time
+    waking_until: time
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Details:
     """What the settings page of an office asks, pledges and closures aside."""
 
@@ -44,6 +52,7 @@ class Details:
     signature: str
     house_rules: str
     retention_months: int
+    hours: Hours
 
 
 def create_office(
@@ -72,6 +81,7 @@ def change(session: Session, office: Office, details: Details, *, by: int) -> No
         raise Invalid("Between 0 and %(most)s seconds.", field="undo_seconds", most=MOST_UNDO_SECONDS)
     if details.retention_months < 1:
         raise Invalid("At least one month.", field="retention_months")
+    set_hours(office, details.hours)
     moved = office.nation is not details.nation
     office.name, office.place, office.nation = _named(details.name), details.place.strip(), details.nation
     office.undo_seconds, office.retention_months = details.undo_seconds, details.retention_months
@@ -79,6 +89,13 @@ def change(session: Session, office: Office, details: Details, *, by: int) -> No
     record(session, "change", "office", office.id, office_id=office.id, by=by, nation=details.nation.value)
     if moved:
         recompute_later(session, office.id)
+
+
+def set_hours(office: Office, hours: Hours) -> None:
+    """Take over the hours; raises Invalid when they end before they begin."""
+    if hours.waking_until <= hours.waking_from:
+        raise Invalid("The day ends after it begins.", field="waking_until")
+    office.waking_from, office.waking_until = hours.waking_from, hours.waking_until
 
 
 def promise(session: Session, office: Office, terms: Mapping[Track, Terms], *, by: int, at: datetime) -> None:

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import date
+from datetime import date, time
 from typing import cast
 
 from flask_babel import lazy_gettext as _
 from flask_wtf.file import FileField, FileRequired, FileSize
-from wtforms import BooleanField, DateField, IntegerField, RadioField, SelectField, StringField, TextAreaField
+from wtforms import (
+    BooleanField,
+    DateField,
+    IntegerField,
+    RadioField,
+    SelectField,
+    StringField,
+    TextAreaField,
+    TimeField,
+)
 from wtforms.validators import DataRequired, InputRequired, Length, NumberRange
 
 from app.deadlines.holidays import Nation
-from app.office.actions import MOST_DAYS, MOST_UNDO_SECONDS, Details, Terms
+from app.office.actions import MOST_DAYS, MOST_UNDO_SECONDS, Details, Hours, Terms
 from app.office.models import Office, Pledge, Track
 from app.web.forms import Form, choices
 
@@ -23,6 +32,7 @@ NATIONS = {
 }
 NATION_CHOICES = choices(*((nation.value, words) for nation, words in NATIONS.items()))
 _A_NUMBER = InputRequired(_("Give a number."))
+_A_TIME = InputRequired(_("Give a time, such as 07:00."))
 _LARGEST_LIST = 2 * 1024 * 1024
 
 
@@ -35,7 +45,18 @@ class NewOfficeForm(Form):
     prefix = StringField(_("Letters for references"), [DataRequired(_("Two to four letters, such as MA."))])
 
 
-class DetailsForm(Form):
+class HoursForm(Form):
+    """When the office may be disturbed."""
+
+    waking_from = TimeField(_("Warnings from"), [_A_TIME])
+    waking_until = TimeField(_("until"), [_A_TIME])
+
+    def hours(self) -> Hours:
+        """What was typed, for ``actions.set_hours``."""
+        return Hours(waking_from=cast("time", self.waking_from.data), waking_until=cast("time", self.waking_until.data))
+
+
+class DetailsForm(HoursForm):
     """The settings of an office."""
 
     name = StringField(_("Name of the councillor"), [DataRequired(_("Give the office a name.")), Length(max=120)])
@@ -56,6 +77,7 @@ class DetailsForm(Form):
             signature=self.signature.data or "",
             house_rules=self.house_rules.data or "",
             retention_months=self.retention_months.data or 0,
+            hours=self.hours(),
         )
 
     @classmethod
@@ -87,11 +109,16 @@ class PledgeForm(Form):
     @classmethod
     def of(cls, pledges: Iterable[Pledge]) -> PledgeForm:
         """Filled with what is promised now."""
+        return cls(formdata=None, **cls.days_of(pledges))
+
+    @staticmethod
+    def days_of(pledges: Iterable[Pledge]) -> dict[str, int]:
+        """What is promised now, by field."""
         days = {}
         for pledge in pledges:
             days[f"{pledge.kind.value}_acknowledge_days"] = pledge.acknowledge_days
             days[f"{pledge.kind.value}_answer_days"] = pledge.answer_days
-        return cls(formdata=None, **days)
+        return days
 
 
 class ClosureForm(Form):

@@ -7,7 +7,7 @@ from wtforms import EmailField, PasswordField, RadioField, StringField
 from wtforms.validators import DataRequired, Length
 
 from app.deadlines.holidays import Nation
-from app.office.forms import NATION_CHOICES
+from app.office.forms import NATION_CHOICES, HoursForm, PledgeForm
 from app.web.forms import Form, choices
 
 COUNCILLOR, CASEWORKER, NEITHER = "councillor", "caseworker", "neither"
@@ -33,3 +33,7 @@ class BeginForm(Form):
     place = StringField(_("Ward and council"), [Length(max=160)])
     nation = RadioField(_("Bank holidays of"), choices=NATION_CHOICES, default=Nation.ENGLAND_AND_WALES.value)
     prefix = StringField(_("Letters for references"), [DataRequired(_("Two to four letters, such as MA."))])
+
+
+class ReplyTimesForm(HoursForm, PledgeForm):
+    """What residents are promised, and when the office may be disturbed."""

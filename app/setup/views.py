@@ -22,7 +22,7 @@ from app.office.forms import PledgeForm
 from app.office.models import Office, Track
 from app.office.views.settings import example
 from app.setup import actions, code
-from app.setup.forms import NEITHER, BeginForm
+from app.setup.forms import NEITHER, BeginForm, ReplyTimesForm
 from app.staff import present
 from app.staff import queries as staff_queries
 from app.staff.models import Role
@@ -139,19 +139,22 @@ def discard_channel(account_id: int) -> ResponseReturnValue:
 @allow(Permission.ADMINISTER)
 def reply_times() -> ResponseReturnValue:
     """Step 3: what residents are promised."""
-    return _reply_times_page(PledgeForm.of(office_queries.pledges(session, _office().id)))
+    office = _office()
+    days = PledgeForm.days_of(office_queries.pledges(session, office.id))
+    return _reply_times_page(ReplyTimesForm(formdata=None, obj=office, **days))
 
 
 @blueprint.post("/reply-times")
 @allow(Permission.ADMINISTER)
 def promise() -> ResponseReturnValue:
     """Keep the promise, or only show what it would come to."""
-    form, office = PledgeForm(), _office()
+    form, office = ReplyTimesForm(), _office()
     if not form.validate():
         return _reply_times_page(form), 422
     if request.form.get("do") == "show":
         return _reply_times_page(form)
     with form.blaming():
+        office_actions.set_hours(office, form.hours())
         office_actions.promise(session, office, form.terms(), by=actor().id, at=now())
         return redirect(url_for(".mail"), 303)
     return _reply_times_page(form), 422
@@ -254,7 +257,7 @@ def _channel_page(form: AccountForm) -> str:
     )
 
 
-def _reply_times_page(form: PledgeForm) -> str:
+def _reply_times_page(form: ReplyTimesForm) -> str:
     office = _office()
     days = form.other_answer_days.data
     shown = None if days is None or form.errors else example(office, days)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -12,6 +12,7 @@ from app.deployment import Deployment
 from app.notices.models import Notice
 from app.notices.watching import watch_health
 from app.notices.writing import write
+from app.office.models import Office
 from app.staff.models import Role
 from tests import make
 from tests.conftest import Clock
@@ -67,6 +68,18 @@ def test_nobody_is_woken(deployment: Deployment, stream_id: int, clock: Clock) -
     assert told(deployment) == []
 
     clock.at = datetime.fromisoformat("2026-04-08T07:00:00+01:00")
+    watch_health(deployment, 0)
+    assert len(told(deployment)) == 1
+
+
+def test_an_office_has_its_own_hours(deployment: Deployment, stream_id: int, clock: Clock) -> None:
+    assert stream_id
+    with deployment.database.transaction() as session:
+        session.scalars(sa.select(Office)).one().waking_from = time(10)
+    watch_health(deployment, 0)
+    assert told(deployment) == []
+
+    clock.advance(hours=1)
     watch_health(deployment, 0)
     assert len(told(deployment)) == 1
 

@@ -2,7 +2,7 @@
 
 import io
 import json
-from datetime import date
+from datetime import date, time
 
 import pytest
 import sqlalchemy as sa
@@ -175,6 +175,8 @@ DETAILS = {
     "place": "Millpond & Ashgrove",
     "nation": "scotland",
     "undo_seconds": "0",
+    "waking_from": "08:00",
+    "waking_until": "21:30",
     "signature": "Tansy",
     "house_rules": "No names of children.",
     "retention_months": "24",
@@ -189,6 +191,17 @@ def test_the_settings_of_an_office_are_kept(signed_in: SignIn, world: World, dat
     with database.reading() as session:
         office = session.get_one(Office, world.office_id)
     assert (office.nation, office.undo_seconds, office.retention_months) == (Nation.SCOTLAND, 0, 24)
+    assert (office.waking_from, office.waking_until) == (time(8), time(21, 30))
+
+
+def test_a_day_that_ends_before_it_begins_is_refused(signed_in: SignIn, world: World, database: Database) -> None:
+    browser = signed_in("councillor")
+    path = f"/offices/{world.office_id}/settings"
+    browser.get(path)
+    assert browser.post(path, DETAILS | {"waking_until": "06:00"}).status_code == 422
+    assert "The day ends after it begins." in browser.words
+    with database.reading() as session:
+        assert session.get_one(Office, world.office_id).waking_until == time(22)
 
 
 def test_a_setting_out_of_bounds_is_refused_and_nothing_is_kept(

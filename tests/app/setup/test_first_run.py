@@ -35,6 +35,7 @@ MAILBOX = {
     "channel": "email",
 }
 DAYS = {f"{track}_{what}_days": "2" for track in ("public", "direct", "other") for what in ("acknowledge", "answer")}
+DAYS |= {"waking_from": "07:00", "waking_until": "22:00"}
 
 
 def begun(app: Flask, **given: str) -> Browser:
