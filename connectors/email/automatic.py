@@ -11,7 +11,8 @@ from connectors.email.structure import Buffer, Headers, Part, first, structured
 from connectors.email.text import decode, decode_header
 
 # RFC 3834 section 5 for Auto-Submitted; RFC 2369 and 2919 for lists; the others are what senders do instead.
-_LIST_HEADERS: Final = ("list-id", "list-post", "list-unsubscribe", "list-help")
+# List-Unsubscribe alone is no list: campaign sites put it on the letters that residents send through them.
+_LIST_HEADERS: Final = ("list-id", "list-post")
 _AUTOMATIC_HEADERS: Final = (
     "x-autoreply",
     "x-autorespond",

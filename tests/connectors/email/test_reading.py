@@ -313,7 +313,14 @@ def test_what_a_machine_wrote_is_known(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["Auto-Submitted: no", "Precedence: first-class", "X-Mailer: Outlook", "X-Auto-Response-Suppress: All"]
+    "line",
+    [
+        "Auto-Submitted: no",
+        "Precedence: first-class",
+        "X-Mailer: Outlook",
+        "X-Auto-Response-Suppress: All",
+        "List-Unsubscribe: <https://campaign.example/stop>",
+    ],
 )
 def test_what_a_person_wrote_is_not_taken_for_a_machines(line: str) -> None:
     assert not header(line).is_auto
