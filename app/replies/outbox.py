@@ -42,6 +42,7 @@ from connectors import (
     ConnectorError,
     Draft,
     FilesCopies,
+    Kind,
     Misconfigured,
     PermissionMissing,
     Prepared,
@@ -409,6 +410,12 @@ def _prepared(deployment: Deployment, office_id: int, kept: tuple[str, str, Mapp
     return Prepared(platform_id=platform_id, payload=deployment.store.read(office_id, sha256), meta=meta)
 
 
+def _signed(session: Session, reply: Reply, conversation: Conversation) -> str:
+    """The words as they go out: a mail bears the office's signature, which is no part of what was written."""
+    signature = rules(session, reply.office_id).signature if conversation.kind is Kind.MAIL else ""
+    return f"{reply.text}\n\n{signature}" if signature else reply.text
+
+
 def _draft(session: Session, reply: Reply, reply_line: Line) -> Draft:
     conversation = session.get_one(Conversation, reply.conversation_id)
     answered = session.scalar(
@@ -431,7 +438,7 @@ def _draft(session: Session, reply: Reply, reply_line: Line) -> Draft:
             for name, external_id, handle in reply.recipients["to"]
         ),
         subject=reply.subject,
-        text=reply.text,
+        text=_signed(session, reply, conversation),
         in_reply_to=answered.platform_id if answered else "",
         references=(*answered.reply_refs, answered.platform_id) if answered and answered.platform_id else (),
         thread_id=conversation.thread_id,

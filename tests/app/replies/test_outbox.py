@@ -17,6 +17,7 @@ from app.channels.models import Account, State
 from app.deployment import Deployment
 from app.errors import Conflict
 from app.messages.models import Conversation, Direction, Message
+from app.office.models import Office as OfficeRow
 from app.office.queries import rules
 from app.people.models import Identity
 from app.replies import actions, outbox
@@ -348,3 +349,18 @@ def test_a_reply_tried_again_after_days_has_a_day_again(office: Office) -> None:
     outbox.send_reply(office.deployment, reply_id)
 
     assert office.reply(reply_id).state is Sending.QUEUED
+
+
+def test_a_mail_bears_the_offices_signature_and_the_conversation_the_words(office: Office, smtp: Smtp) -> None:
+    with office.deployment.database.transaction() as session:
+        session.scalars(sa.select(OfficeRow)).one().signature = "Cllr Tansy Quillfeather\nMillpond & Ashgrove"
+    reply_id = office.queue("I have asked the depot.")
+
+    office.send(reply_id)
+
+    (mail,) = arrived(smtp, office.resident)
+    body = mail.get_payload(decode=True)
+    assert isinstance(body, bytes)
+    said = " ".join(body.decode().split())
+    assert said == "I have asked the depot. Cllr Tansy Quillfeather Millpond & Ashgrove"
+    assert office.reply(reply_id).text == "I have asked the depot."
