@@ -9,6 +9,7 @@ from pathlib import Path
 from app.clock import now
 from app.db import Database
 from app.errors import Problem
+from app.leases import Leases
 from app.lines import Lines
 from app.secrets import Keys, Sealer, keys
 from app.settings import Settings
@@ -30,6 +31,7 @@ class Deployment:
     connectors: Mapping[str, Connector]
     host: Host
     lines: Lines
+    leases: Leases
 
     def with_connectors(self, connectors: Mapping[str, Connector]) -> Deployment:
         """The same with other channels: the demonstration stands in for each."""
@@ -65,6 +67,7 @@ def deploy(settings: Settings) -> Deployment:
         connectors=all_connectors(),
         host=Host(now=now, allowed_hosts=settings.allow_hosts, spool=_spool(settings.data), id_key=made.ids.encode()),
         lines=Lines(),
+        leases=Leases(database),
     )
 
 

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db import Base
+from app.leases import Leased
 
 
 class Capacity(StrEnum):
@@ -39,8 +40,11 @@ class State(StrEnum):
     REMOVED = "removed"
 
 
-class Account(Base):
-    """One account at one platform. ``options`` are what the form asked; its secrets are in ``sealed``, apart."""
+class Account(Leased, Base):
+    """One account at one platform. ``options`` are what the form asked; its secrets are in ``sealed``, apart.
+
+    Leased by the poll that is under way.
+    """
 
     __tablename__ = "account"
     __table_args__ = (sa.Index("ix_account_office_id_state", "office_id", "state"),)
@@ -67,7 +71,6 @@ class Account(Base):
     )  # three strikes over an hour before "needs you"
     refusals: Mapped[int] = mapped_column(default=0)
     credentials_version: Mapped[int] = mapped_column(default=1)  # a kept connection with an older one is hung up
-    lease_until: Mapped[datetime | None] = mapped_column(default=None)
 
 
 class Stream(Base):

@@ -17,6 +17,7 @@ from app.intake import quarantine
 from app.intake.keeping import Fate
 from app.intake.poll import POLLED, Progress, poll_account
 from app.intake.take import take
+from app.leases import is_held
 from app.messages.models import Reading, Sighting
 
 Show = Callable[[int, int | None], None]
@@ -88,15 +89,10 @@ def _accounts(deployment: Deployment, account_id: int | None) -> list[int]:
 def _troubles(deployment: Deployment, accounts: list[int]) -> tuple[str, ...]:
     with deployment.database.reading() as session:
         wanted = session.scalars(sa.select(Account).where(Account.id.in_(accounts)).order_by(Account.id)).all()
-        busy = [f"{one.name}: another process is fetching it." for one in wanted if _is_held(one)]
+        busy = [f"{one.name}: another process is fetching it." for one in wanted if is_held(one, now())]
         failing = [
             f"{one.account}, {one.stream}: {one.trouble}"
             for one in streams(session, {one.office_id for one in wanted}, now())
             if one.account_id in accounts and one.health is not Health.OK and one.trouble
         ]
     return *busy, *failing
-
-
-def _is_held(account: Account) -> bool:
-    """Whether somebody else's poll is under way, or died less than a lease ago; our own has ended."""
-    return account.lease_until is not None and account.lease_until > now()

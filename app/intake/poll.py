@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -29,6 +29,7 @@ from app.clock import now
 from app.deployment import Deployment
 from app.errors import Problem
 from app.jobs.running import describe
+from app.leases import give_back, is_held, take
 from app.messages.models import Reading, Sighting
 from app.store import NoRoom
 from connectors import (
@@ -43,7 +44,6 @@ from connectors import (
     Transient,
 )
 
-LEASE = timedelta(minutes=10)  # longer than any connector may take for one page
 MOST_PAGES = 50  # of a stream in one run; the rest comes in the next, at once
 POLLED = (State.ACTIVE, State.NEEDS_YOU)
 
@@ -84,7 +84,7 @@ class _Poll:
     line: Line
     since_at: datetime | None
     connected_at: datetime | None
-    lease_until: datetime
+    holder: str  # of the lease
     watch: Watch | None
     most_pages: int | None
     due: list[_Due]
@@ -105,7 +105,8 @@ def poll_account(
     poll = _begin(deployment, account_id, watch, everything=everything)
     if isinstance(poll, _Poll):
         try:
-            _run(poll)
+            with deployment.leases.kept(Account, account_id, poll.holder):
+                _run(poll)
             return _end(poll)
         except _TakenOver:
             return None
@@ -123,19 +124,17 @@ def _begin(
     Else when to come again: another poll is under way, or the account cannot be spoken for.
     """
     at = now()
-    until = at + LEASE
     with deployment.database.transaction() as session:
         account = session.scalar(sa.select(Account).where(Account.id == account_id).with_for_update())
         if account is None or account.state not in POLLED:
             return None
-        if account.lease_until is not None and account.lease_until > at:
+        if is_held(account, at):
             return account.lease_until
         try:
             its_line = line(session, deployment, account_id)
         except Problem as problem:
             health.refused(session, account, Misconfigured(str(problem)), at)
             return _next(session, account_id)
-        account.lease_until = until
         return _Poll(
             deployment=deployment,
             account_id=account_id,
@@ -143,7 +142,7 @@ def _begin(
             line=its_line,
             since_at=account.since_at,
             connected_at=account.connected_at,
-            lease_until=until,
+            holder=take(account, at),
             watch=watch,
             most_pages=None if everything else MOST_PAGES,
             due=[
@@ -274,21 +273,18 @@ def _forget_spool(raws: tuple[Raw, ...]) -> None:
 
 @contextmanager
 def _holding(poll: _Poll) -> Iterator[tuple[Session, Account]]:
-    """A transaction over the account under our lease, renewed; raises _TakenOver when it is not ours any more."""
-    until = now() + LEASE
+    """A transaction over the account under our lease; raises _TakenOver when it is not ours any more."""
     with poll.deployment.database.transaction() as session:
         account = session.scalar(sa.select(Account).where(Account.id == poll.account_id).with_for_update())
-        if account is None or account.lease_until != poll.lease_until or account.state is State.REMOVED:
+        if account is None or account.lease_by != poll.holder or account.state is State.REMOVED:
             raise _TakenOver
-        account.lease_until = until
         yield session, account
-    poll.lease_until = until  # only now: after a failed commit the old one still stands
 
 
 def _end(poll: _Poll) -> datetime | None:
     """Give the lease back; when the next stream is due."""
     with _holding(poll) as (session, account):
-        account.lease_until = None
+        give_back(account)
         return _next(session, poll.account_id) if account.state in POLLED else None
 
 
@@ -297,8 +293,8 @@ def _let_go(poll: _Poll) -> None:
     with poll.deployment.database.transaction() as session:
         session.execute(
             sa.update(Account)
-            .where(Account.id == poll.account_id, Account.lease_until == poll.lease_until)
-            .values(lease_until=None)
+            .where(Account.id == poll.account_id, Account.lease_by == poll.holder)
+            .values(lease_by="", lease_until=None)
         )
 
 

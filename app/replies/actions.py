@@ -17,6 +17,7 @@ from app.cases.actions import check_promise
 from app.cases.models import Case, Purpose
 from app.channels.models import Account, Capacity, State
 from app.errors import Conflict, Invalid
+from app.leases import give_back
 from app.messages.models import Conversation, Direction, Message
 from app.office.queries import Rules
 from app.office.queries import rules as rules_of
@@ -228,7 +229,8 @@ def fail(session: Session, reply: Reply, why: str) -> None:
     open again, so that somebody sees it.
     """
     case = clocks.held(session, reply.case_id)
-    reply.state, reply.trouble, reply.retry_at, reply.lease_until = Sending.FAILED, why, None, None
+    reply.state, reply.trouble, reply.retry_at = Sending.FAILED, why, None
+    give_back(reply)
     office = rules_of(session, case.office_id)
     if reply.message_id is None:
         clocks.reopen(session, office, case)

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.cases.models import Purpose
 from app.channels.models import Capacity
 from app.db import Base
+from app.leases import Leased
 from connectors import Audience
 
 
@@ -61,8 +62,11 @@ class Sending(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
-class Reply(Base):
-    """A row of the outbox. ``prepared`` is fixed before the first attempt: every attempt is the same to the byte."""
+class Reply(Leased, Base):
+    """A row of the outbox. ``prepared`` is fixed before the first attempt: every attempt is the same to the byte.
+
+    Leased by the attempt that is under way.
+    """
 
     __tablename__ = "reply"
     __table_args__ = (
@@ -101,7 +105,7 @@ class Reply(Base):
     prepared_sha256: Mapped[str] = mapped_column(default="")
     prepared_meta: Mapped[dict[str, Any]] = mapped_column(default_factory=dict)
     attempts: Mapped[int] = mapped_column(default=0)
-    lease_until: Mapped[datetime | None] = mapped_column(default=None)
+    attempted_at: Mapped[datetime | None] = mapped_column(default=None)  # the last time
     trouble: Mapped[str] = mapped_column(default="")
     retry_at: Mapped[datetime | None] = mapped_column(default=None)
     sent_at: Mapped[datetime | None] = mapped_column(default=None)

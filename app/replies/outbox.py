@@ -30,6 +30,7 @@ from app.clock import now
 from app.deployment import Deployment
 from app.errors import Conflict, Problem
 from app.jobs.running import describe
+from app.leases import give_back, is_held, take
 from app.messages import index
 from app.messages.models import Conversation, Direction, Mention, Message, MessageState
 from app.office.queries import rules
@@ -56,7 +57,6 @@ from connectors import (
 Said = TypeVar("Said")
 _log = structlog.stdlib.get_logger(__name__)
 
-LEASE = timedelta(minutes=5)  # longer than any connector may take for one attempt
 BACK_OFF = (
     timedelta(minutes=1),
     timedelta(minutes=2),
@@ -118,20 +118,21 @@ def _attempt(session: Session, deployment: Deployment, reply: Reply) -> _Attempt
 
 def _send(deployment: Deployment, attempt: _Attempt) -> datetime | None:
     """Prepare, take the lease, send: one attempt. When to try again."""
-    reply_id, lease_until = attempt.reply_id, None
+    reply_id, holder = attempt.reply_id, None
     try:
         before = _prepared(deployment, attempt.office_id, attempt.kept)
         with attempt.line.use(deployment) as connection:
             prepared = before or _spoken(lambda: connection.prepare(attempt.draft), Transient)
             sha256 = deployment.store.put(attempt.office_id, prepared.payload)
-            lease_until = _mark_sending(deployment, reply_id, prepared, sha256)
-            if lease_until is None:
+            holder = _mark_sending(deployment, reply_id, prepared, sha256)
+            if holder is None:
                 return None  # withdrawn while it was being prepared
-            receipt = _spoken(lambda: connection.send(prepared), Ambiguous)
+            with deployment.leases.kept(Reply, reply_id, holder):
+                receipt = _spoken(lambda: connection.send(prepared), Ambiguous)
     except ConnectorError as error:
-        return _not_accepted(deployment, reply_id, error, lease_until)
+        return _not_accepted(deployment, reply_id, error, holder)
     except Problem as problem:  # the store is full, or has lost what an earlier attempt fixed: nothing was sent
-        return _not_accepted(deployment, reply_id, Transient(str(problem)), lease_until)
+        return _not_accepted(deployment, reply_id, Transient(str(problem)), holder)
     accepted(deployment, reply_id, receipt)
     return None
 
@@ -223,7 +224,7 @@ def settle(session: Session, deployment: Deployment, reply: Reply, *, got_out: b
             reply,
             Receipt(
                 platform_id=reply.platform_id,
-                accepted_at=reply.lease_until - LEASE if reply.lease_until else reply.send_at,
+                accepted_at=reply.attempted_at or reply.send_at,
             ),
         )
     else:
@@ -240,7 +241,8 @@ def accepted(deployment: Deployment, reply_id: int, receipt: Receipt) -> None:
 
 def _sent(session: Session, deployment: Deployment, reply: Reply, receipt: Receipt) -> None:
     sent_at = min(receipt.accepted_at, now())
-    reply.state, reply.sent_at, reply.lease_until, reply.retry_at = Sending.SENT, sent_at, None, None
+    reply.state, reply.sent_at, reply.retry_at = Sending.SENT, sent_at, None
+    give_back(reply)
     reply.platform_id, reply.url, reply.receipt_note, reply.trouble = receipt.platform_id, receipt.url, receipt.note, ""
     case = clocks.held(session, reply.case_id)
     message = _message(session, deployment, reply, sent_at)
@@ -315,32 +317,31 @@ def _message(session: Session, deployment: Deployment, reply: Reply, sent_at: da
     return message
 
 
-def _mark_sending(deployment: Deployment, reply_id: int, prepared: Prepared, sha256: str) -> datetime | None:
-    """Take the lease, without which nothing is sent: until when it runs; ``None`` where there is nothing to send."""
+def _mark_sending(deployment: Deployment, reply_id: int, prepared: Prepared, sha256: str) -> str | None:
+    """Take the lease, without which nothing is sent: its holder; ``None`` where there is nothing to send."""
     with deployment.database.transaction() as session:
         reply = _held(session, reply_id)
         if reply is None or reply.state is not Sending.QUEUED:
             return None
-        reply.state, reply.lease_until, reply.attempts = Sending.SENDING, now() + LEASE, reply.attempts + 1
+        at = now()
+        reply.state, reply.attempted_at, reply.attempts = Sending.SENDING, at, reply.attempts + 1
         reply.platform_id, reply.prepared_sha256, reply.prepared_meta = (
             prepared.platform_id,
             sha256,
             dict(prepared.meta),
         )
-        return reply.lease_until
+        return take(reply, at)
 
 
-def _not_accepted(
-    deployment: Deployment, reply_id: int, error: ConnectorError, lease_until: datetime | None
-) -> datetime | None:
-    """A failure of ``prepare`` (``lease_until`` is None) or ``send``; when to try again.
+def _not_accepted(deployment: Deployment, reply_id: int, error: ConnectorError, holder: str | None) -> datetime | None:
+    """A failure of ``prepare`` (``holder`` is None) or ``send``; when to try again.
 
     Where our lease has run out and somebody else sends it by now, it is theirs to say what becomes of it.
     """
     with deployment.database.transaction() as session:
         reply = _held(session, reply_id)
-        its_state = Sending.QUEUED if lease_until is None else Sending.SENDING
-        if reply is None or reply.state is not its_state or reply.lease_until != lease_until:
+        its_state = Sending.QUEUED if holder is None else Sending.SENDING
+        if reply is None or reply.state is not its_state or reply.lease_by != (holder or ""):
             return None
         return _follow(session, reply, error)
 
@@ -354,7 +355,8 @@ def _follow(session: Session, reply: Reply, error: ConnectorError) -> datetime |
         fail(session, reply, str(error))
         record(session, "failed", "reply", reply.id, office_id=reply.office_id, by=None, case=reply.case_id)
         return None
-    reply.state, reply.lease_until, reply.trouble = Sending.QUEUED, None, str(error)
+    reply.state, reply.trouble = Sending.QUEUED, str(error)
+    give_back(reply)
     reply.retry_at = _retry_at(error, reply.attempts)
     return reply.retry_at
 
@@ -371,7 +373,7 @@ def _retry_at(error: ConnectorError, attempts: int) -> datetime:
 
 def _died_while_sending(session: Session, reply: Reply) -> datetime | None:
     """Somebody was sending this. While their lease runs they may still be at it; after it nobody knows."""
-    if reply.lease_until is not None and reply.lease_until > now():
+    if is_held(reply, now()):
         return reply.lease_until
     _in_doubt(session, reply, "The program stopped while this reply was being sent.")
     return None
@@ -380,6 +382,7 @@ def _died_while_sending(session: Session, reply: Reply) -> datetime | None:
 def _in_doubt(session: Session, reply: Reply, why: str) -> None:
     case = clocks.held(session, reply.case_id)
     reply.state, reply.trouble = Sending.UNCERTAIN, why
+    give_back(reply)
     mark_failures(session, case)
     jobs.defer(session, jobs.Kind.PROBE_REPLY, reply.id)
     record(session, "uncertain", "reply", reply.id, office_id=reply.office_id, by=None, case=reply.case_id)
@@ -390,7 +393,7 @@ def _requeue(session: Session, reply_id: int) -> None:
     reply = _held(session, reply_id)
     if reply is not None and reply.state is Sending.UNCERTAIN:
         case = clocks.held(session, reply.case_id)
-        reply.state, reply.retry_at, reply.lease_until, reply.trouble = Sending.QUEUED, now(), None, ""
+        reply.state, reply.retry_at, reply.trouble = Sending.QUEUED, now(), ""
         mark_failures(session, case)
         jobs.defer(session, jobs.Kind.SEND_REPLY, reply.id)
 

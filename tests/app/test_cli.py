@@ -18,6 +18,7 @@ from app.db import Database
 from app.deployment import Deployment
 from app.intake.poll import poll_account
 from app.jobs.models import Setback
+from app.leases import take
 from app.messages.models import Message, Sighting
 from app.settings import Settings
 from tests.app.program import CommandLine, adding, environment, run
@@ -280,7 +281,7 @@ def test_a_poll_beside_another_process_says_that_it_did_nothing(
 ) -> None:
     box.deliver("Bin")
     with database.transaction() as session:
-        session.get_one(Account, int(account_id)).lease_until = now() + timedelta(minutes=5)
+        take(session.get_one(Account, int(account_id)), now())
     ran = postbag("poll")
     assert (ran.status, ran.text) == (1, "0 fetched\n")
     assert ran.error == f"{box.address}: another process is fetching it.\n"

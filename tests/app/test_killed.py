@@ -18,8 +18,9 @@ from app.channels.models import Account
 from app.channels.trying import try_account
 from app.db import Database
 from app.deployment import Deployment, deploy
-from app.intake.poll import LEASE, poll_account
+from app.intake.poll import poll_account
 from app.intake.take import take_sightings
+from app.leases import TERM
 from app.messages.models import Conversation, Direction, File, Message, Sighting
 from app.office.queries import rules
 from app.people.models import Identity
@@ -137,7 +138,7 @@ def _die_at_every_write_of_intake(box: Box, fresh: Fresh, clock: Clock, every: i
     for point in range(1, MOST, every):
         settings = fresh()
         was_killed = killed_at(point, settings, _fetch(box))
-        clock.advance(seconds=LEASE.total_seconds() + 1)
+        clock.advance(seconds=TERM.total_seconds() + 1)
         again = deploy(settings)
         _fetch(box)(again)
         held = _held(again.database)
@@ -190,7 +191,7 @@ def _die_at_every_write_of_the_outbox(box: Box, fresh: Fresh, clock: Clock, smtp
         clock.advance(seconds=61)
 
         was_killed = killed_at(point, settings, _send(reply_id))
-        clock.advance(seconds=outbox.LEASE.total_seconds() + 1)
+        clock.advance(seconds=TERM.total_seconds() + 1)
         again = deploy(settings)
         _send(reply_id)(again)
         _check(again, reply_id, len(smtp.inbox(resident, wait=1)), point)

@@ -40,15 +40,15 @@ from tests.servers.smtp import Smtp
 THREADS = 8
 REPLIES = 2  # of each mailbox
 # `python -m app work`, but for its patience: a worker that says nothing is given up after 4 seconds instead of 20, a
-# mailbox and a reply that it held after 6 seconds instead of 10 and 5 minutes.
+# mailbox and a reply that it held after 6 seconds instead of 60.
 WORK = """
 from datetime import timedelta
+from app import leases
 from app.deployment import deploy
-from app.intake import poll
 from app.replies import outbox
 from app.settings import Settings
 from app.worker import Worker
-poll.LEASE = outbox.LEASE = timedelta(seconds=6)
+leases.TERM = timedelta(seconds=6)
 outbox.PROBE_AGAIN = timedelta(seconds=2)
 Worker(deploy(Settings()), lease=timedelta(seconds=4)).run()
 """

@@ -11,6 +11,7 @@ from email.message import Message as Mail
 import pytest
 import sqlalchemy as sa
 
+from app import leases
 from app.cases import clocks
 from app.cases.models import Case, Obligation, ObligationKind, ObligationState, Status
 from app.channels.models import Account, State
@@ -225,10 +226,10 @@ def test_a_worker_that_died_while_sending_leaves_doubt_and_a_person_decides(offi
         sent = session.get_one(Message, reply.message_id)
         clocks.unanswered(session, rules(session, reply.office_id), session.get_one(Case, reply.case_id), sent)
         reply.state, reply.message_id, reply.sent_at = Sending.SENDING, None, None
-        reply.lease_until = office.clock.at + outbox.LEASE
+        leases.take(reply, office.clock.at)
         session.execute(sa.delete(Message).where(Message.id == sent.id))
 
-    assert outbox.send_reply(office.deployment, reply_id) == office.clock.at + outbox.LEASE
+    assert outbox.send_reply(office.deployment, reply_id) == office.clock.at + leases.TERM
     office.clock.advance(minutes=6)
     outbox.send_reply(office.deployment, reply_id)
     outbox.probe_reply(office.deployment, reply_id)
@@ -272,7 +273,7 @@ def test_doubt_that_is_cleared_up_leaves_no_mark_on_the_list(office: Office) -> 
             Sending.SENDING,
             office.deployment.store.put(reply.office_id, b"Subject: x"),
         )
-        reply.lease_until = office.clock.at
+        reply.attempted_at = office.clock.at - timedelta(minutes=5)
     outbox.send_reply(office.deployment, reply_id)
     assert office.case().has_failed_reply
 
@@ -280,7 +281,7 @@ def test_doubt_that_is_cleared_up_leaves_no_mark_on_the_list(office: Office) -> 
         outbox.settle(session, office.deployment, session.get_one(Reply, reply_id), got_out=True, by=office.staff_id)
 
     assert (office.reply(reply_id).state, office.case().has_failed_reply) == (Sending.SENT, False)
-    assert office.reply(reply_id).sent_at == office.clock.at - outbox.LEASE
+    assert office.reply(reply_id).sent_at == office.clock.at - timedelta(minutes=5)
 
 
 def test_a_password_that_cannot_be_opened_is_said_at_the_reply(office: Office) -> None:
