@@ -176,10 +176,20 @@ class Batch:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Quoted:
+    """What a reply answers, for channels that repeat it below the answer. ``sent_at`` is aware."""
+
+    author: str
+    sent_at: datetime
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Draft:
     """A reply as the office wrote it. ``key`` is ours, unique for ever: idempotency keys and Message-IDs come from it.
 
     ``in_reply_to`` and ``references`` are platform ids. ``sender`` is the account's own face; ``written_at`` is aware.
+    ``signature`` stands below ``text``, which is without it; ``quoted`` below both.
     """
 
     key: str
@@ -189,6 +199,8 @@ class Draft:
     cc: tuple[Actor, ...] = ()
     subject: str = ""
     text: str
+    signature: str = ""
+    quoted: Quoted | None = None
     in_reply_to: str = ""
     references: tuple[str, ...] = ()
     thread_id: str = ""
@@ -282,7 +294,11 @@ class Limit:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Manifest:
-    """What a channel is, asks for, can and cannot do: the pages are made from it."""
+    """What a channel is, asks for, can and cannot do: the pages are made from it.
+
+    ``largest`` is how large a message may be with its files, in bytes, where an account's own limit is not known
+    (``Checked.largest``); 0: no files can be sent. ``writes_first``: anybody can be written to at their address.
+    """
 
     slug: str
     name: str
@@ -295,6 +311,8 @@ class Manifest:
     limit: Limit | None = None
     reply_window: timedelta | None = None  # to a direct message, from the resident's last one
     has_subject: bool = False
+    largest: int = 0
+    writes_first: bool = False
     reader: int = 1  # raise it when read() learns something: what waits in quarantine is then tried again
 
 
@@ -302,7 +320,8 @@ class Manifest:
 class Checked:
     """What trying an account found: who we are there, what we would poll, and what is missing.
 
-    ``newest`` describes the newest message we could read ("Brown bin, from Hester, Thu 2 Apr"), as proof.
+    ``newest`` describes the newest message we could read ("Brown bin, from Hester, Thu 2 Apr"), as proof. ``largest``
+    is how many bytes one message may have that is sent, ``None`` where the platform does not say.
     """
 
     identity: Actor
@@ -311,6 +330,7 @@ class Checked:
     missing: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     ends_at: datetime | None = None
+    largest: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

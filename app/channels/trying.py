@@ -3,7 +3,7 @@
 ``Account.check_result`` afterwards, where it went well (``found``) and where it did not (``trouble``)::
 
     {"identity": {"external_id", "name", "handle", "url"}, "streams": [{"key", "name", "seconds", "is_junk"}],
-     "newest": "Brown bin, from Hester", "missing": [], "warnings": [], "ends_at": null}
+     "newest": "Brown bin, from Hester", "missing": [], "warnings": [], "ends_at": null, "largest": 35000000}
     {"error": "a sentence", "field": "password", "kind": "auth_expired"}
 """
 
@@ -101,6 +101,7 @@ def found(checked: Checked) -> dict[str, Any]:
         "missing": list(checked.missing),
         "warnings": list(checked.warnings),
         "ends_at": checked.ends_at.isoformat() if checked.ends_at else None,
+        "largest": checked.largest,
     }
 
 

@@ -57,9 +57,9 @@ class Mailbox:
         sent = self._sent_among(folders)
         if self._settings.sent_folder and not sent:
             raise Misconfigured(_no_such_folder(self._settings.sent_folder, folders), "sent_folder")
-        submission.try_out(self._settings.smtp, self._host.allowed_hosts, self._settings.address)
+        largest = submission.try_out(self._settings.smtp, self._host.allowed_hosts, self._settings.address)
         warnings = () if sent else ("There is no folder for sent mail: copies of replies are kept in Postbag only.",)
-        return Checked(identity=self._identity(), streams=streams, newest=newest, warnings=warnings)
+        return Checked(identity=self._identity(), streams=streams, newest=newest, warnings=warnings, largest=largest)
 
     def fetch(self, stream: str, cursor: Cursor | None, budget: Budget) -> Batch:
         """The next mails of a folder, by UID; one larger than 8 MB comes alone, in a file that is then the caller's."""

@@ -20,6 +20,7 @@ _ENCRYPTION: Final = (
 )
 _PORTS: Final = {("imap", TLS): 993, ("imap", STARTTLS): 143, ("smtp", TLS): 465, ("smtp", STARTTLS): 587}
 _LARGEST_PORT: Final = 65535
+_LARGEST_MAIL: Final = 20_000_000  # bytes: what most servers take that do not say
 
 # Providers whose servers are not called imap.<domain> and smtp.<domain>: IMAP host, SMTP host, SMTP encryption,
 # and whether the server files what it sends by itself (a copy of ours would then stand there twice).
@@ -50,6 +51,8 @@ MANIFEST: Final = Manifest(
     name="E-mail",
     icon="mail",
     has_subject=True,
+    largest=_LARGEST_MAIL,
+    writes_first=True,
     fields=(
         Field(key="address", label="E-mail address", kind=FieldKind.EMAIL, help="The address that residents write to."),
         Field(

@@ -42,9 +42,9 @@ def deliver(server: Server, allowed: frozenset[str], prepared: Prepared) -> None
     (never), Transient (later), AuthExpired, Misconfigured.
     """
     with _signed_in(server, allowed) as smtp:
-        most = smtp.esmtp_features.get("size", "")
-        if most.isdecimal() and 0 < int(most) < len(prepared.payload):
-            raise TooLong(f"This mail is larger than “{server.host}” takes ({int(most) // 1_000_000} MB).")
+        most = _largest(smtp)
+        if most is not None and most < len(prepared.payload):
+            raise TooLong(f"This mail is larger than “{server.host}” takes ({most // 1_000_000} MB).")
         with _before_the_dot(server):
             _sender(smtp, prepared.meta["from"])
             for recipient in prepared.meta["to"]:
@@ -55,14 +55,24 @@ def deliver(server: Server, allowed: frozenset[str], prepared: Prepared) -> None
         _accepted(_verdict(smtp), "The mail server did not take the mail")
 
 
-def try_out(server: Server, allowed: frozenset[str], address: str) -> None:
-    """Sign in and ask whether we may send as ``address``, without sending; raises as :func:`deliver` does."""
+def try_out(server: Server, allowed: frozenset[str], address: str) -> int | None:
+    """Sign in and ask whether we may send as ``address``, without sending; raises as :func:`deliver` does.
+
+    Returns how many bytes a mail may have, ``None`` where the server does not say.
+    """
     with _signed_in(server, allowed) as smtp, _before_the_dot(server):
         try:
             _sender(smtp, address)
         except Refused as error:
             raise Misconfigured(str(error), "address") from error
         smtp.rset()
+        return _largest(smtp)
+
+
+def _largest(smtp: smtplib.SMTP) -> int | None:
+    """What the server takes at most (SIZE, RFC 1870); 0 there means that it sets no limit of its own."""
+    most = smtp.esmtp_features.get("size", "")
+    return int(most) if most.isdecimal() and int(most) > 0 else None
 
 
 def _verdict(smtp: smtplib.SMTP) -> tuple[int, bytes]:

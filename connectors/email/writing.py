@@ -11,7 +11,7 @@ from email.utils import format_datetime, formataddr
 from typing import Final
 
 from connectors import Actor, Attachment, Draft, Prepared, Refused
-from connectors.email import ids
+from connectors.email import bodies, ids
 from connectors.email.settings import ADDRESS
 
 _REFERENCES_MOST: Final = 20
@@ -19,7 +19,6 @@ _RE: Final = re.compile(r"^\s*(?:(?:re|ateb|atb|aw|sv|antw)\s*(?:\[\d+\])?\s*:\s
 _ID: Final = re.compile(r"<[!-;=?-~]{3,900}>")
 # Ends a header or hides in one: line breaks of every kind, other control characters, marks that turn the direction.
 _UNFIT: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_UNFIT_IN_TEXT: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _UNFIT_IN_NAME: Final = re.compile(r'[\x00-\x1f\x7f-\x9f/\\"\u2028-\u202e\u2066-\u2069\ud800-\udfff]')
 _MEDIA_TYPE: Final = re.compile(r"[a-z0-9][a-z0-9.+-]{0,60}/[a-z0-9][a-z0-9.+-]{0,100}")
 _LINE_MOST: Final = 990  # octets; RFC 5322 section 2.1.1 allows 998
@@ -95,10 +94,11 @@ def _words(name: str, value: str) -> str:
 
 
 def _body(draft: Draft) -> bytes:
-    """MIME-Version and what follows: the text as it was typed, and the files."""
-    text = _UNFIT_IN_TEXT.sub("", draft.text.replace("\r\n", "\n").replace("\r", "\n"))
+    """MIME-Version and what follows: the text as it was typed, the same in HTML, and the files."""
+    text, markup = bodies.plain(draft), bodies.markup(draft)
     body = EmailMessage(policy=SMTP)
     body.set_content(text, cte=_transfer(text))
+    body.add_alternative(markup, subtype="html", cte=_transfer(markup))
     for attachment in draft.attachments:
         maintype, subtype = _media_type(attachment)
         body.add_attachment(attachment.content, maintype=maintype, subtype=subtype, filename=_file_name(attachment))

@@ -13,7 +13,7 @@ from connectors import AuthExpired, Misconfigured, StreamSpec, Transient
 from tests.connectors.email.box import host, mail, mailbox, options
 from tests.servers.dovecot import Dovecot
 from tests.servers.faulty import Fault, Line
-from tests.servers.smtp import Smtp
+from tests.servers.smtp import SIZE_MOST, Smtp
 
 
 def wrong(given: dict[str, str], allowed: frozenset[str] | None = None) -> tuple[str, str]:
@@ -41,6 +41,7 @@ def test_a_mailbox_that_works_shows_who_we_are_what_we_read_and_the_newest_mail(
     )
     assert found.newest == "Brown bin, from Hester, Thu 2 Apr"
     assert (found.missing, found.warnings) == ((), ())
+    assert found.largest == SIZE_MOST
     assert dovecot.flags(address) == [()]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import email.policy
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from connectors import (
     Attachment,
     AuthExpired,
     Draft,
+    Quoted,
     Receipt,
     Refused,
     TooLong,
@@ -23,6 +25,7 @@ from connectors import (
 )
 from connectors.email import ids
 from connectors.email.connection import Mailbox
+from connectors.email.quotes import fold
 from tests.connectors.email.box import ID_KEY, NOW, draft, mail, mailbox, options
 from tests.servers.dovecot import Dovecot
 from tests.servers.faulty import Fault, Line
@@ -50,6 +53,13 @@ def written(other: Draft) -> email.message.EmailMessage:
     return parsed(box.prepare(other).payload)
 
 
+def words(message: email.message.EmailMessage, kind: str = "plain") -> str:
+    """What a mail says, in plain text or in HTML."""
+    body = message.get_body((kind,))
+    assert body is not None
+    return str(body.get_content()).replace("\r\n", "\n")
+
+
 def test_a_reply_arrives_and_threads_in_the_residents_mail_program(
     dovecot: Dovecot, smtp: Smtp, box: Mailbox, address: str
 ) -> None:
@@ -67,7 +77,7 @@ def test_a_reply_arrives_and_threads_in_the_residents_mail_program(
     assert reply["References"].split() == ["<bin-0@larkrise.example>", "<bin-1@larkrise.example>"]
     assert reply["Message-ID"] == prepared.platform_id
     assert reply["Auto-Submitted"] is None
-    assert reply.get_content() == "Dear Hester,\n\nI have asked the depot.\n"
+    assert words(reply) == "Dear Hester,\n\nI have asked the depot.\n"
     (seen,) = dovecot.messages(resident)
     with dovecot.client(resident) as program:
         program.select_folder("INBOX", readonly=True)
@@ -100,14 +110,26 @@ def test_words_names_and_files_arrive_as_they_were_typed(smtp: Smtp, box: Mailbo
     reply = parsed(arrived)
     assert reply["Subject"] == "Re: Golau stryd, Heol y Bont ŵ 💡 " + ("a rather long subject " * 5).strip()
     assert reply["From"].addresses[0].display_name == "Cynghorydd Ŵan, “Tansy”"
-    body = reply.get_body()
-    assert body is not None
-    assert body.get_content() == text
+    assert words(reply) == text
     (attached,) = reply.iter_attachments()
     assert (attached.get_filename(), attached.get_content_type()) == ("llun pothôl.jpg", "image/jpeg")
     assert attached.get_content() == bytes(range(256)) * 40
     assert max(len(line) for line in prepared.payload.split(b"\r\n")) <= 998
     assert prepared.payload.replace(b"\r\n", b"").find(b"\n") == -1
+
+
+def test_files_arrive_byte_for_byte(smtp: Smtp, box: Mailbox, address: str) -> None:
+    photo, empty = bytes(range(256)) * 4_000, b""
+    files = (
+        Attachment(name="bin.jpg", media_type="image/jpeg", content=photo),
+        Attachment(name="nothing.txt", media_type="text/plain", content=empty),
+        Attachment(name="letter.txt", media_type="text/plain", content=b"line\nline\r\nlast\r"),
+        Attachment(name="old.eml", media_type="message/rfc822", content=b"Subject: x\n\nold\n"),
+    )
+    box.send(box.prepare(draft(address, f"f-{address}", attachments=files)))
+    (arrived,) = smtp.inbox(f"f-{address}", wait=5)
+    got = [(one.get_filename(), one.get_payload(decode=True)) for one in parsed(arrived).iter_attachments()]
+    assert got == [(one.name, one.content) for one in files]
 
 
 def test_everybody_gets_it_or_nobody_does(smtp: Smtp, box: Mailbox, address: str) -> None:
@@ -211,6 +233,43 @@ def test_an_account_without_that_folder_keeps_no_copy(dovecot: Dovecot, smtp: Sm
     box = mailbox(options(address, dovecot, smtp, sent_folder="Nowhere"))
     assert not box.file_copy(box.prepare(draft(address)))
     box.close()
+
+
+# What a mail says.
+
+
+def test_the_html_says_what_the_text_says_and_loads_nothing() -> None:
+    text = "Dear Hester,\n\n<b>Bins</b> & more:\n  - brown\nSee https://fernmoor.example/bins?a=1&b=2.\n"
+    reply = written(draft("c@f.example", text=text))
+    assert reply.get_content_type() == "multipart/alternative"
+    assert words(reply) == text
+    assert words(reply, "html").split("<body")[1] == (
+        ' dir="auto">\n<p dir="auto">Dear Hester,</p>\n'
+        '<p dir="auto">&lt;b&gt;Bins&lt;/b&gt; &amp; more:<br>\n&nbsp;&nbsp;- brown<br>\n'
+        'See <a href="https://fernmoor.example/bins?a=1&amp;b=2">https://fernmoor.example/bins?a=1&amp;b=2</a>.</p>\n'
+        "</body>\n</html>\n"
+    )
+
+
+def test_signature_and_quotation_stand_below_the_words() -> None:
+    asked = Quoted(
+        author="Hester\nBrindlecombe",
+        sent_at=datetime(2026, 4, 2, 15, 20, tzinfo=UTC),
+        text="The bin was missed.\n\n> When?\nOn Thursday.\n",
+    )
+    reply = written(draft("c@f.example", text="It is on its way.\n", signature="Cllr Tansy\nFernmoor", quoted=asked))
+    assert words(reply) == (
+        "It is on its way.\n\nCllr Tansy\nFernmoor\n\n"
+        "On Thu 2 Apr 2026 at 16:20, Hester Brindlecombe wrote:\n> The bin was missed.\n>\n>> When?\n> On Thursday.\n"
+    )
+    assert '<blockquote type="cite">\n<p dir="auto">The bin was missed.</p>' in words(reply, "html")
+    assert fold(words(reply), reply=True) == "It is on its way.\n\nCllr Tansy\nFernmoor"
+
+
+def test_a_long_mail_is_quoted_in_part() -> None:
+    asked = Quoted(author="Hester", sent_at=NOW, text="\n".join(f"line {n}" for n in range(200)))
+    quoted = words(written(draft("c@f.example", quoted=asked))).split("wrote:\n")[1].splitlines()
+    assert (len(quoted), quoted[-2], quoted[-1]) == (41, "> line 39", "> […]")
 
 
 # What a mail may hold.
