@@ -1,8 +1,8 @@
 """Foreign words made safe to look at: the one HTML sanitiser, links in plain text, and what a file really is.
 
 Everything that is shown goes through here: what a mail brought when it is stored, and again in every view
-(reliability.md section 4). What comes out loads nothing, runs nothing, cannot cover or restyle the page, and stays the
-same when it is put in again.
+(reliability.md section 4). What comes out loads nothing, runs nothing, covers nothing, and stays the same when it is
+put in again. It is shown in a frame of its own, so that its colours and sizes are its own business.
 """
 
 from __future__ import annotations
@@ -33,20 +33,27 @@ def _words(names: str) -> frozenset[str]:
 
 
 _TAGS: Final = _words("""
-    a abbr b bdi bdo blockquote br caption cite code col colgroup dd del dfn div dl dt em figcaption figure h1 h2 h3 h4
-    h5 h6 hr i img ins kbd li mark ol p pre q rp rt ruby s samp small span strike strong sub sup table tbody td tfoot th
-    thead tr tt u ul var wbr
+    a abbr b bdi bdo blockquote br caption center cite code col colgroup dd del dfn div dl dt em figcaption figure font
+    h1 h2 h3 h4 h5 h6 hr i img ins kbd li mark ol p pre q rp rt ruby s samp small span strike strong sub sup table tbody
+    td tfoot th thead tr tt u ul var wbr
 """)
 _WITH_CONTENT: Final = _words("script style title iframe noembed noframes math svg template")
 _ATTRIBUTES: Final = {
-    "*": {"dir", "lang", "title", "align"},
+    "*": {"dir", "lang", "title", "align", "style"},
     "a": {"href"},
+    "col": {"span", "width"},
+    "font": {"color", "face", "size"},
+    "hr": {"color", "size", "width"},
     "img": {"alt", "src", "width", "height", "data-cid"},
     "span": {"data-remote"},
-    "ol": {"start"},
-    "td": {"colspan", "rowspan"},
-    "th": {"colspan", "rowspan"},
+    "ol": {"start", "type"},
+    "table": {"bgcolor", "border", "cellpadding", "cellspacing", "width", "height"},
+    "td": {"bgcolor", "colspan", "height", "nowrap", "rowspan", "valign", "width"},
+    "th": {"bgcolor", "colspan", "height", "nowrap", "rowspan", "valign", "width"},
+    "tr": {"bgcolor", "height", "valign"},
 }
+_COLOUR: Final = re.compile(r"#[0-9A-Fa-f]{3,8}|[A-Za-z]{3,20}")
+_FEW: Final = re.compile(r"[0-9]{1,3}")
 _VALUES: Final = {
     "dir": re.compile(r"ltr|rtl|auto", re.IGNORECASE),
     "lang": re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,3}"),
@@ -62,14 +69,68 @@ _VALUES: Final = {
     ),
     "data-remote": re.compile(r"https?://\S+", re.IGNORECASE),
     "data-cid": re.compile(r"\S+"),
+    "bgcolor": _COLOUR,
+    "color": _COLOUR,
+    "border": _FEW,
+    "cellpadding": _FEW,
+    "cellspacing": _FEW,
+    "span": _FEW,
+    "size": re.compile(r"[+-]?[0-9]{1,2}"),
+    "face": re.compile(r"[\w ,'-]{1,200}"),
+    "type": re.compile(r"[1aAiI]"),
+    "nowrap": re.compile(r"(?:nowrap)?", re.IGNORECASE),
+    "valign": re.compile(r"top|middle|bottom|baseline", re.IGNORECASE),
 }
+
+# What makes a mail look as it was sent. Nothing here places, layers, moves, hides or loads anything.
+_STYLES: Final = _words("""
+    background-color border border-bottom border-bottom-color border-bottom-style border-bottom-width border-collapse
+    border-color border-left border-left-color border-left-style border-left-width border-radius border-right
+    border-right-color border-right-style border-right-width border-spacing border-style border-top border-top-color
+    border-top-style border-top-width border-width caption-side color direction font-family font-size font-style
+    font-variant font-weight letter-spacing line-height list-style-type margin margin-bottom margin-left margin-right
+    margin-top max-width min-width padding padding-bottom padding-left padding-right padding-top table-layout
+    text-align text-decoration text-decoration-line text-indent text-transform vertical-align white-space width
+    word-break word-spacing
+""")
+_DECLARATION: Final = re.compile(r"\s*([a-z-]{1,40})\s*:\s*(.{1,200}?)\s*", re.IGNORECASE | re.DOTALL)
+# Words, numbers without a sign, colours: no url(), no expression(), no escape, no string that could hold either. What
+# has matched is not looked at again: a long value costs no more than its length.
+_VALUE: Final = re.compile(
+    r"""(?>
+        (?:rgb|hsl)a?\([0-9.,%/\s]{1,60}\)
+      | "[\w\ -]{1,60}" | '[\w\ -]{1,60}'
+      | [!]?[A-Za-z][\w-]*
+      | \#[0-9A-Fa-f]{3,8}
+      | (?:[0-9]{1,4}(?:\.[0-9]{0,6})?|\.[0-9]{1,6})(?:%|[A-Za-z]{1,4})?
+      | [,/\s]
+    )++""",
+    re.VERBOSE,
+)
+_UNSEEN: Final = re.compile(
+    r"(?:font-size|line-height|width|max-width):0*(?:\.0*)?(?:[a-z]+|%)?\s*(?:!important)?", re.IGNORECASE
+)
 
 
 def _attribute(_tag: str, name: str, value: str) -> str | None:
     """The value of an attribute as it may stand, or None."""
     value = " ".join(value.split())
+    if name == "style":
+        return _style(value)
     allowed = _VALUES.get(name)
     return value if allowed is None or allowed.fullmatch(value) else None
+
+
+def _style(value: str) -> str | None:
+    """The declarations of a style that may stand, in one way of writing, so that cleaning again changes nothing."""
+    kept = []
+    for declaration in value.split(";"):
+        found = _DECLARATION.fullmatch(declaration)
+        if found and found[1].lower() in _STYLES and _VALUE.fullmatch(found[2]):
+            one = f"{found[1].lower()}:{found[2]}"
+            if not _UNSEEN.fullmatch(one):
+                kept.append(one)
+    return ";".join(kept) or None
 
 
 _CLEANER: Final = nh3.Cleaner(
