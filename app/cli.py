@@ -25,8 +25,7 @@ from sqlalchemy.orm import Session
 from app import jobs
 from app.clock import now
 from app.db import is_migrated
-from app.db import migrate as migrate_database
-from app.deployment import Deployment, deploy
+from app.deployment import Deployment, accept_keys, deploy, make_ready
 from app.errors import Invalid, Missing, Problem
 from app.logs import keep_log
 from app.settings import Settings
@@ -87,7 +86,7 @@ def _open(*, migrated: bool = True) -> Deployment:
     deployment = deploy(settings)
     click.get_current_context().call_on_close(deployment.close)
     if migrated:
-        migrate_database(deployment.database)
+        make_ready(deployment)
     elif not is_migrated(deployment.database):
         raise Problem("The database's tables are not those of this version: python -m app migrate makes them.")
     return deployment
@@ -447,6 +446,16 @@ def export(office_id: int, folder: Path | None) -> None:
     click.echo(f"{written.count} files are in {folder}", err=True)
     if written.lost:
         raise Problem("The store has lost the contents of %(lost)s.", lost=", ".join(written.lost))
+
+
+@commands.command()
+@click.option("--accept-new", is_flag=True, help="Go on with other keys: what the former ones sealed is lost.")
+def keys(*, accept_new: bool) -> None:
+    """Say whether the keys are those that the database was used with; exit 1 when they are not."""
+    if accept_new:
+        accept_keys(Settings())
+    _open()
+    click.echo("The keys are those of the database.")
 
 
 @commands.command()

@@ -113,7 +113,8 @@ class Database:
             _prepare_sqlite(self.engine, begin="BEGIN IMMEDIATE", query_only=False)
             _prepare_sqlite(self.reader, begin="BEGIN", query_only=True)
         else:
-            self.reader = self.engine.execution_options(postgresql_readonly=True)
+            # One state for as long as a reader reads, as on SQLite: what an export or a backup holds belongs together.
+            self.reader = self.engine.execution_options(postgresql_readonly=True, isolation_level="REPEATABLE READ")
 
     def session(self, *, read_only: bool = False) -> Session:
         """A session that nobody has begun yet.

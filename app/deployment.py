@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.clock import now
-from app.db import Database
+from app.db import Database, migrate
 from app.errors import Problem
+from app.keys.fitting import fitting, note
 from app.leases import Leases
 from app.lines import Lines
 from app.secrets import Keys, Sealer, keys
@@ -46,18 +47,54 @@ class Deployment:
 def deploy(settings: Settings) -> Deployment:
     """Open everything ``settings`` name. The data folder and the keys are made when they are not there yet.
 
-    The database's tables are not. Raises Problem when a demonstration would meet the data of a real office, or a real
-    office that of a demonstration.
+    The database's tables are not: ``make_ready`` makes them. Raises Problem when the keys are not the database's own,
+    and when a demonstration would meet the data of a real office, or a real office that of a demonstration.
     """
+    database = open_database(settings)
+    try:
+        return _deployed(settings, database, fitting(database, keys_folder(settings)))
+    except BaseException:
+        database.close()
+        raise
+
+
+def make_ready(deployment: Deployment) -> None:
+    """Make the tables what this version needs, and have the database know the keys that it is used with."""
+    migrate(deployment.database)
+    note(deployment.database, deployment.keys)
+
+
+def accept_keys(settings: Settings) -> None:
+    """Go on with the keys that are there, or with new ones where there are none, as somebody has said on purpose.
+
+    What the former keys sealed stays closed.
+    """
+    database = open_database(settings)
+    try:
+        migrate(database)
+        note(database, keys(keys_folder(settings)))
+    finally:
+        database.close()
+
+
+def keys_folder(settings: Settings) -> Path:
+    """Where the keys lie: beside the database, never in it."""
+    return settings.data / "keys"
+
+
+def open_database(settings: Settings) -> Database:
+    """The database that ``settings`` name, in a data folder that is made when it is not there. Raises as ``deploy``."""
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     if settings.demonstration != (settings.data / DEMONSTRATION).exists():
         raise Problem("A demonstration and a real office never share a data folder (%(folder)s).", folder=settings.data)
     if settings.demonstration and settings.database_url is not None:
         raise Problem("A demonstration never uses the database of a real office.")
-    made = keys(settings.data / "keys")
     if settings.database_url is None:
         settings.database_file.touch(mode=0o600)  # SQLite itself would let everybody on the machine read it
-    database = Database(settings.url, pool_size=settings.threads + settings.workers + 2)
+    return Database(settings.url, pool_size=settings.threads + settings.workers + 2)
+
+
+def _deployed(settings: Settings, database: Database, made: Keys) -> Deployment:
     return Deployment(
         settings=settings,
         keys=made,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import os
 import secrets
@@ -37,29 +38,64 @@ def keys(folder: Path) -> Keys:
     Raises Problem when the file is there but cannot be used: making new keys then would lock out every account for
     good.
     """
-    path = folder / "keys.json"
+    return found(folder) or put(folder, _made())
+
+
+def found(folder: Path) -> Keys | None:
+    """The keys in ``folder``, or ``None`` where there are none. Raises Problem as ``keys`` does."""
+    path = key_file(folder)
     try:
-        found = json.loads(path.read_text())
+        text = path.read_text()
     except FileNotFoundError:
-        return _make(path)
+        return None
     except (OSError, ValueError) as error:
         raise Problem("The key file %(path)s cannot be read: %(why)s", path=path, why=error) from error
+    return from_text(text, path)
+
+
+def put(folder: Path, made: Keys) -> Keys:
+    """Keep keys in ``folder``: these, or those that somebody else has put there at the same moment."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return _write(key_file(folder), made)
+
+
+def key_file(folder: Path) -> Path:
+    """Where they lie."""
+    return folder / "keys.json"
+
+
+def as_text(made: Keys) -> str:
+    """Keys as they stand in the file."""
+    return json.dumps({name: getattr(made, name) for name in Keys.__slots__}, indent=1)
+
+
+def from_text(text: str, path: Path) -> Keys:
+    """The keys that ``as_text`` wrote; raises Problem, naming the file, where they are not all there."""
     try:
-        return Keys(**{**found, "seal": tuple(found["seal"])})
+        given = json.loads(text)
+        return Keys(**{**given, "seal": tuple(given["seal"])})
+    except ValueError as error:
+        raise Problem("The key file %(path)s cannot be read: %(why)s", path=path, why=error) from error
     except (KeyError, TypeError) as error:
         raise Problem("The key file %(path)s is not complete.", path=path) from error
 
 
-def _make(path: Path) -> Keys:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    made = Keys(
+def keyed_hash(key: str, *words: object) -> str:
+    """What stands for ``words`` where they must not be known: nobody without ``key`` can tell, or try, which they are.
+
+    64 hex digits. The first word says what it is for.
+    """
+    return hmac.digest(key.encode(), json.dumps(words).encode(), "sha256").hex()
+
+
+def _made() -> Keys:
+    return Keys(
         seal=(Fernet.generate_key().decode(),),
         session=secrets.token_urlsafe(48),
         ids=secrets.token_urlsafe(48),
         audit=secrets.token_urlsafe(48),
         passwords=secrets.token_urlsafe(32),
     )
-    return _write(path, made)
 
 
 def _write(path: Path, made: Keys) -> Keys:
@@ -67,7 +103,7 @@ def _write(path: Path, made: Keys) -> Keys:
     new = path.with_name(f"{path.name}.{secrets.token_hex(8)}")  # no process id: two containers have the same
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
-        json.dump({name: getattr(made, name) for name in Keys.__slots__}, file, indent=1)
+        file.write(as_text(made))
         file.flush()
         os.fsync(file.fileno())
     try:

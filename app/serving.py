@@ -9,8 +9,7 @@ import click
 from waitress.server import create_server
 
 from app import create_app
-from app.db import migrate
-from app.deployment import Deployment, deploy
+from app.deployment import Deployment, deploy, make_ready
 from app.errors import Problem
 from app.logs import keep_log
 from app.settings import Settings, address
@@ -24,7 +23,7 @@ def serve(settings: Settings, deployment: Deployment | None = None) -> None:
     """
     keep_log(settings)
     made = deployment or deploy(settings)
-    migrate(made.database)
+    make_ready(made)
     application = create_app(deployment=made)
     try:
         server = create_server(
@@ -54,7 +53,7 @@ def work(settings: Settings) -> None:
     """Do background work until SIGTERM or Ctrl-C."""
     keep_log(settings)
     made = deploy(settings)
-    migrate(made.database)
+    make_ready(made)
     try:
         Worker(made).run()
     finally:

@@ -36,6 +36,9 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(
         None, description="postgresql://… for more than one machine; else SQLite in the data folder"
     )
+    erasures: Path | None = Field(
+        None, description="Folder of the list of erasures, which a restore repeats; else in the data folder"
+    )
     host: str = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(8000, ge=1, le=65535, description="Port to listen on")
     public_url: AnyHttpUrl = Field(
@@ -82,6 +85,11 @@ class Settings(BaseSettings):
     def database_file(self) -> Path:
         """Where SQLite's database lies, if it is used."""
         return self.data / "postbag.db"
+
+    @property
+    def erasures_folder(self) -> Path:
+        """Where the list of erasures lies."""
+        return self.erasures or self.data / "erasures"
 
     @property
     def url(self) -> str:

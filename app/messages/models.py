@@ -206,3 +206,12 @@ class File(Base):
     sha256: Mapped[str]
     is_inline: Mapped[bool] = mapped_column(default=False)
     content_id: Mapped[str] = mapped_column(default="")
+
+
+class ErasedMessage(Base):
+    """A message that was erased, known by an HMAC of its ids alone: when it is fetched again, it stays away."""
+
+    __tablename__ = "erased_message"
+
+    office_id: Mapped[int] = mapped_column(sa.ForeignKey("office.id"), primary_key=True)
+    mark: Mapped[str] = mapped_column(sa.String(64), primary_key=True)

@@ -120,6 +120,12 @@ def upgrade() -> None:
         postgresql_where=sa.text("owner IS NULL"),
     )
     op.create_table(
+        "key_print",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("known_by", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_key_print")),
+    )
+    op.create_table(
         "office",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
@@ -224,6 +230,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_closure")),
     )
     op.create_index(op.f("ix_closure_office_id"), "closure", ["office_id"], unique=False)
+    op.create_table(
+        "erased_message",
+        sa.Column("office_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("mark", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(["office_id"], ["office.id"], name=op.f("fk_erased_message_office_id")),
+        sa.PrimaryKeyConstraint("office_id", "mark", name=op.f("pk_erased_message")),
+    )
     op.create_table(
         "link",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),

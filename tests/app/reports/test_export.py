@@ -33,6 +33,7 @@ NOT_EXPORTED = {
     "holiday": "of the nations",
     "holiday_list": "of the nations",
     "job": "what waits to be done",
+    "key_print": "of the install",
     "link": "keys to the door",
     "mention": "an index over what messages say themselves",
     "notice": "mail to staff",
