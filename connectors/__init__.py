@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -149,12 +149,27 @@ class Gap:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Withheld:
+    """Something that a platform lists and does not hand out, however often it is asked: shown, never passed over.
+
+    ``external_id`` is what its :class:`Raw` would have; ``reason`` is a sentence.
+    """
+
+    external_id: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Budget:
-    """How much one fetch may take. ``since``: on a first connection nothing that arrived earlier is wanted."""
+    """How much one fetch may take. ``since``: on a first connection nothing that arrived earlier is wanted.
+
+    ``answers_only``: nothing that answers nothing is wanted, where the channel can tell without fetching it whole.
+    """
 
     items: int = 200
     size: int = 4 * 1024 * 1024  # bytes, about; one item larger than this still comes, alone
     since: datetime | None = None
+    answers_only: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -166,6 +181,7 @@ class Batch:
 
     raws: tuple[Raw, ...]
     cursor: Cursor
+    withheld: tuple[Withheld, ...] = ()
     more: bool = False
     waiting: int | None = None
     rate: Rate | None = None
@@ -242,12 +258,16 @@ UNKNOWABLE: Final = Unknowable()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StreamSpec:
-    """One thing to poll in an account (a folder, the mentions). ``key`` is stable, ``name`` is for people."""
+    """One thing to poll in an account (a folder, the mentions). ``key`` is stable, ``name`` is for people.
+
+    ``ours``: what the account's owner wrote lies there (a folder for sent mail), and the platform vouches for that.
+    """
 
     key: str
     name: str
     interval: timedelta
     junk: bool = False
+    ours: bool = False
 
 
 class FieldKind(StrEnum):
@@ -374,6 +394,27 @@ class Connection(Protocol):
 
     def close(self) -> None:
         """Hang up; never raises."""
+
+
+@runtime_checkable
+class Listens(Protocol):
+    """A connection that hears of something new as it comes (IMAP IDLE, a long poll). It is a connection of its own."""
+
+    def wait(self, streams: Collection[str], seconds: float) -> frozenset[str]:
+        """The streams that may hold something new; none when nothing was heard for ``seconds``.
+
+        Only a hint to fetch now. Where listening begins, and begins anew, the stream is among them at once: something
+        may have come before. Call it again and again, the same streams, a minute apart at most. Raises as fetch does,
+        and PermissionMissing where this account cannot be listened to.
+        """
+
+
+@runtime_checkable
+class FetchesAgain(Protocol):
+    """A connection that can fetch one thing by its id, for what was withheld."""
+
+    def again(self, stream: str, external_id: str) -> Raw | None:
+        """That thing; ``None`` where it is gone. Raises as fetch does: Transient where it is withheld still."""
 
 
 @runtime_checkable

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
@@ -18,6 +18,7 @@ from connectors import (
     Misconfigured,
     PermissionMissing,
     Prepared,
+    Raw,
     Receipt,
     StreamSpec,
     Transient,
@@ -25,10 +26,12 @@ from connectors import (
 )
 from connectors.email import submission, writing
 from connectors.email.addresses import actors
+from connectors.email.idle import Ears
 from connectors.email.imap import JUNK, SENT, Folder, Imap, special
 from connectors.email.settings import Settings
 from connectors.email.structure import first, head
 from connectors.email.text import decode_header
+from connectors.email.walking import Folders
 
 T = TypeVar("T")
 
@@ -39,11 +42,13 @@ _NAMED_AT_MOST: Final = 12
 
 
 class Mailbox:
-    """A :class:`~connectors.Connection` that also :class:`~connectors.FilesCopies`."""
+    """A :class:`~connectors.Connection` that also files copies, listens, and fetches again what was withheld."""
 
     def __init__(self, settings: Settings, host: Host) -> None:
         self._settings, self._host = settings, host
-        self._imap = Imap(settings.imap, host.allowed_hosts, host.spool)
+        self._imap = Imap(settings.imap, host.allowed_hosts)
+        self._folders = Folders(self._imap, host.spool, host.now)
+        self._ears = Ears(settings.imap, host.allowed_hosts)
         self._sent: str | None = None  # the folder for sent mail, once looked for; "" where there is none
 
     def check(self) -> Checked:
@@ -63,7 +68,15 @@ class Mailbox:
 
     def fetch(self, stream: str, cursor: Cursor | None, budget: Budget) -> Batch:
         """The next mails of a folder, by UID; one larger than 8 MB comes alone, in a file that is then the caller's."""
-        return _nobodys_fault(lambda: self._imap.page(stream, cursor, budget))
+        return _nobodys_fault(lambda: self._folders.page(stream, cursor, budget))
+
+    def again(self, stream: str, external_id: str) -> Raw | None:
+        """One mail by its UIDVALIDITY and UID; a large one in a file that is then the caller's."""
+        return _nobodys_fault(lambda: self._folders.one(stream, external_id))
+
+    def wait(self, streams: Collection[str], seconds: float) -> frozenset[str]:
+        """The folders in which mail came; each is listened to on a line of its own (IDLE)."""
+        return _nobodys_fault(lambda: self._ears.wait(streams, seconds))
 
     def prepare(self, draft: Draft) -> Prepared:
         """The whole mail with its Message-ID; raises Refused."""
@@ -87,6 +100,7 @@ class Mailbox:
 
     def close(self) -> None:
         """Hang up; never raises."""
+        self._ears.close()
         self._imap.close()
 
     def _identity(self) -> Actor:

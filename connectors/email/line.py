@@ -11,6 +11,8 @@ from connectors._address import NotAllowed, dial, trust
 from connectors.email.settings import TLS, Server
 
 READ_SECONDS: Final = 45.0
+# A line on which nobody speaks for long is asked for a sign of life by the operating system itself.
+_QUIET_SECONDS, _ASKED_EVERY, _ASKED_TIMES = 60, 15, 4
 
 # OpenSSL's verdicts on a certificate: https://docs.openssl.org/3.0/man1/openssl-verification-options/
 _NOT_YET_VALID, _EXPIRED, _SELF_SIGNED, _SELF_SIGNED_IN_CHAIN = 9, 10, 18, 19
@@ -20,7 +22,7 @@ _OTHER_NAME, _OTHER_ADDRESS = 62, 64
 def open_line(server: Server, allowed: frozenset[str]) -> socket.socket:
     """A socket to the server, already encrypted where that is wanted from the start; raises OSError."""
     line = dial(server.host, server.port, allowed)
-    line.settimeout(READ_SECONDS)
+    be_patient(line)
     if server.security != TLS:
         return line
     try:
@@ -28,6 +30,26 @@ def open_line(server: Server, allowed: frozenset[str]) -> socket.socket:
     except OSError:
         line.close()
         raise
+
+
+def be_patient(line: socket.socket, seconds: float | None = None) -> None:
+    """Wait as long as usual for each answer, or for ``seconds``."""
+    line.settimeout(READ_SECONDS if seconds is None else seconds)
+
+
+def keep_alive(line: socket.socket) -> None:
+    """Have the operating system find out within two minutes that nobody is at the other end any more.
+
+    It also keeps routers from forgetting a line on which nothing is said.
+    """
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        ("TCP_KEEPIDLE", _QUIET_SECONDS),
+        ("TCP_KEEPINTVL", _ASKED_EVERY),
+        ("TCP_KEEPCNT", _ASKED_TIMES),
+    ):
+        if hasattr(socket, name):  # not every system lets a program choose
+            line.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def in_words(error: OSError, server: Server) -> ConnectorError:
