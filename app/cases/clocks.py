@@ -23,11 +23,16 @@ from app.channels.models import Account
 from app.clock import now
 from app.deadlines import obligations as dates
 from app.deadlines.chips import NORMAL, rank_of
-from app.messages.models import Conversation, Direction, Message
+from app.messages.models import Conversation, Direction, Message, Partner
 from app.office.models import Track
 from app.office.queries import Rules, calendar
+from app.people.models import Person
 from connectors import Audience, Kind
 
+_MET_BY = {
+    ObligationKind.REPLY: {Purpose.ANSWER},
+    ObligationKind.ACKNOWLEDGE: {Purpose.ANSWER, Purpose.HOLDING, Purpose.ACKNOWLEDGEMENT},
+}
 SNIPPET = 160  # characters of a message that a row of the list shows
 HEADING = 80  # characters of it that stand in for a subject
 _SALUTATION = re.compile(r"[^\n]{1,60},[^\S\n]*\n\s*")
@@ -38,10 +43,13 @@ _SENTENCE = re.compile(r".{16,}?(?:(?<=[^\s.]{4})[.!?…]+(?=\s)|[。！？])|.+
 def received(session: Session, rules: Rules, case: Case, conversation: Conversation, message: Message) -> None:
     """A message came in: its turn opens or joins the open one, a closed case reopens, and the list's row says so.
 
-    Automatic mail and bounces owe nothing and reopen nothing (rule 7).
+    Automatic mail and bounces owe nothing and reopen nothing (rule 7). What an officer or another representative writes
+    owes nothing either: it ends the officer's clock, and has the case looked at again.
     """
     _show(case, conversation, message)
-    if not (message.is_auto or message.is_bounce):
+    if conversation.partner is not Partner.RESIDENT:
+        _heard_back(session, rules, case, conversation, message)
+    elif not (message.is_auto or message.is_bounce):
         _follow_person(session, case, conversation, message)
         if not case.is_open:
             _reopen(case)
@@ -106,16 +114,13 @@ def answered(
     The caller holds the case (``held``): a message that comes in at this moment is either seen here
     or finds everything met.
     """
-    kinds = (
-        {ObligationKind.ACKNOWLEDGE}
-        if purpose is not Purpose.ANSWER
-        else {ObligationKind.ACKNOWLEDGE, ObligationKind.REPLY}
-    )
     standing = _of_person(session, case, message.person_id, ObligationState.OPEN)
     for owed in standing + _of_person(session, case, message.person_id, ObligationState.SHELVED):
-        if owed.kind in kinds and owed.message_id <= seen_message_id:
+        if purpose in _MET_BY[owed.kind] and owed.message_id <= seen_message_id:
             _meet(owed, message)
     case.last_at = max(case.last_at, message.sent_at)
+    if case.last_inbound_at is None:
+        case.snippet = snippet(message.text)  # nothing came in that a list could show instead
     if purpose is Purpose.HOLDING:
         case.promised_on = promised_on
     elif purpose is Purpose.ANSWER:
@@ -133,12 +138,32 @@ def answered(
     lead(session, case)
 
 
+def referred(session: Session, rules: Rules, case: Case, conversation: Conversation, message: Message) -> None:
+    """An officer was asked, and their clock runs beside the resident's, which it never stops (rule 6).
+
+    Asked again while they are awaited, they keep their date. Another representative who was told has none. The case
+    stands in the inbox while an officer is awaited, unless a person has closed it.
+    """
+    case.last_at = max(case.last_at, message.sent_at)
+    if conversation.partner is Partner.OFFICER:
+        case.officer = session.scalar(sa.select(Person.name).where(Person.id == conversation.person_id)) or ""
+        if case.officer_since is None:
+            days = rules.pledge(track(case.audience, case.kind)).officer_answer_days
+            case.officer_since = message.sent_at
+            case.officer_due_at = dates.due(message.sent_at, days, rules.calendar).at
+        if case.status not in {Status.CLOSED, Status.WITH_CONSTITUENT}:
+            case.is_open, case.status = True, Status.WITH_OFFICER
+    lead(session, case)
+
+
 def unanswered(session: Session, rules: Rules, case: Case, message: Message) -> None:
     """An answer did not arrive after all: whatever it had met comes back with its old date (rule 4).
 
     Unless a second accepted answer stands: then that one meets it, with its own time. Where a newer turn is open by
-    now, the two fold into one with the older date.
+    now, the two fold into one with the older date. Of an officer who was not reached nothing is awaited.
     """
+    if message.purpose == Purpose.REFERRAL:
+        _nobody_awaited(case)
     for owed in session.scalars(sa.select(Obligation).where(Obligation.met_by_id == message.id)).all():
         other = _standing_answer(session, owed, after=message)
         if other is not None:
@@ -193,6 +218,34 @@ def _merge(owed: Obligation, folded: Obligation) -> None:
     if folded.due_at < owed.due_at:
         for name in ("received_at", "not_before_at", "days", "paused_days", "due_at", "calendar", "is_provisional"):
             setattr(owed, name, getattr(folded, name))
+
+
+def move(session: Session, rules: Rules, conversation: Conversation, into: Case) -> None:
+    """What is owed in ``conversation`` is owed on ``into`` from now on; the caller holds both cases.
+
+    A turn of a person who has one there already folds into it, the earlier date counts. One that had folded that way
+    before, and is moved out from under it, is a turn of its own again.
+    """
+    session.flush()
+    there = {(one.person_id, one.kind): one for one in open_obligations(session, into)}
+    left = sa.select(Obligation).where(Obligation.case_id == conversation.case_id)
+    here = session.scalars(left.where(Obligation.conversation_id == conversation.id)).all()
+    absorbing = {
+        (one.person_id, one.kind)
+        for one in session.scalars(left.where(Obligation.state == ObligationState.OPEN)).all()
+        if one.conversation_id != conversation.id
+    }
+    for owed in here:
+        key = (owed.person_id, owed.kind)
+        if owed.state is ObligationState.FOLDED and key in absorbing and key not in there:
+            owed.state = ObligationState.OPEN
+            _count_again(rules, owed, now())
+            there[key] = owed
+        elif owed.state is ObligationState.OPEN and key in there:
+            owed.state = ObligationState.FOLDED
+            _merge(there[key], owed)
+        owed.case_id = into.id
+    session.flush()
 
 
 def shelve(session: Session, case: Case) -> None:
@@ -368,8 +421,9 @@ def _show(case: Case, conversation: Conversation, message: Message) -> None:
     if is_newest:
         case.last_inbound_at = message.sent_at
         case.snippet = snippet(message.reply_text or message.text)
-        case.channel, case.kind, case.audience = message.channel, message.kind, message.audience
-        case.conversation_id = conversation.id
+        if conversation.partner is Partner.RESIDENT:
+            case.channel, case.kind, case.audience = message.channel, message.kind, message.audience
+            case.conversation_id = conversation.id
     case.is_unread = True
     if not (message.is_backlog or message.is_auto or message.is_bounce):
         case.is_backlog = False
@@ -397,6 +451,22 @@ def heading(text: str) -> tuple[str, str]:
     words = cut if first[HEADING - 1] == " " else cut.rpartition(" ")[0] or cut
     rest = " ".join(text.split())[len(words) :].strip()
     return words.rstrip() + "…", f"…{rest}"
+
+
+def _heard_back(session: Session, rules: Rules, case: Case, conversation: Conversation, message: Message) -> None:
+    """An officer's automatic answer says only that they are away: they are awaited all the same."""
+    if message.is_auto or message.is_bounce:
+        return
+    if conversation.partner is Partner.OFFICER:
+        _nobody_awaited(case)
+    if not case.is_open:
+        reopen(session, rules, case)
+
+
+def _nobody_awaited(case: Case) -> None:
+    case.officer_since = case.officer_due_at = None
+    if case.status is Status.WITH_OFFICER:
+        case.status = Status.WITH_US
 
 
 def _turn(session: Session, rules: Rules, case: Case, message: Message) -> None:
@@ -516,12 +586,11 @@ def _standing_answer(session: Session, owed: Obligation, *, after: Message) -> M
 
     One that was accepted before it and did not meet ``owed`` was written by somebody who had not seen the turn.
     """
-    purposes = [Purpose.ANSWER] if owed.kind is ObligationKind.REPLY else list(Purpose)
     query = sa.select(Message).where(
         Message.case_id == owed.case_id,
         Message.person_id == owed.person_id,
         Message.direction == Direction.OUTBOUND,
-        Message.purpose.in_(purposes),
+        Message.purpose.in_(_MET_BY[owed.kind]),
         Message.is_failed.is_(False),
         Message.id > after.id,
     )
@@ -531,7 +600,7 @@ def _standing_answer(session: Session, owed: Obligation, *, after: Message) -> M
 def _settle(session: Session, case: Case, *, purpose: Purpose, stays_open: bool) -> None:
     """What an accepted answer makes of the case's status."""
     still_owed = any(owed.kind is ObligationKind.REPLY for owed in open_obligations(session, case))
-    if purpose is Purpose.ANSWER and not still_owed and not stays_open:
+    if purpose in {Purpose.ANSWER, Purpose.MESSAGE} and not still_owed and not stays_open:
         case.status, case.is_open = Status.ANSWERED, False
     elif case.status is Status.NEW:
         case.status = Status.ACKNOWLEDGED

@@ -136,11 +136,17 @@ class Case(Base):
 
 
 class Purpose(StrEnum):
-    """What an answer is for: it decides which clocks it stops (domain.md section 2, "What meets it")."""
+    """What is sent for: it decides which clocks that stops (domain.md section 2, "What meets it").
+
+    ``MESSAGE``: we write first. ``REFERRAL``: an officer is asked, or another representative told; it starts a clock of
+    its own and never stops the resident's (rule 6).
+    """
 
     ANSWER = "answer"
     ACKNOWLEDGEMENT = "acknowledgement"
     HOLDING = "holding"
+    MESSAGE = "message"
+    REFERRAL = "referral"
 
 
 class ObligationKind(StrEnum):

@@ -75,6 +75,14 @@ class MessageState(StrEnum):
     HIDDEN = "hidden"
 
 
+class Partner(StrEnum):
+    """Whom a conversation is with. Answers are owed to residents; of the others the office asks something."""
+
+    RESIDENT = "resident"
+    OFFICER = "officer"
+    REPRESENTATIVE = "representative"  # of another ward or council, whose matter it is
+
+
 class Conversation(Base):
     """One thread on one channel and account, with a fixed audience. ``case_id`` says where its next message goes."""
 
@@ -93,6 +101,7 @@ class Conversation(Base):
     person_id: Mapped[int] = mapped_column(sa.ForeignKey("person.id"))  # whose turn we answer
     audience: Mapped[Audience]
     kind: Mapped[Kind]
+    partner: Mapped[Partner] = mapped_column(default=Partner.RESIDENT)
     subject: Mapped[str] = mapped_column(default="")
     thread_id: Mapped[str] = mapped_column(default="")
     context: Mapped[dict[str, Any]] = mapped_column(default_factory=dict)

@@ -49,7 +49,7 @@ class Details:
     place: str
     nation: Nation
     undo_seconds: int
-    signature: str
+    signatures: Mapping[str, str]  # by role
     house_rules: str
     retention_months: int
     hours: Hours
@@ -85,7 +85,10 @@ def change(session: Session, office: Office, details: Details, *, by: int) -> No
     moved = office.nation is not details.nation
     office.name, office.place, office.nation = _named(details.name), details.place.strip(), details.nation
     office.undo_seconds, office.retention_months = details.undo_seconds, details.retention_months
-    office.signature, office.house_rules = details.signature.strip(), details.house_rules.strip()
+    office.signatures = {
+        role: text.replace("\r\n", "\n").strip() for role, text in details.signatures.items() if text.strip()
+    }
+    office.house_rules = details.house_rules.strip()
     record(session, "change", "office", office.id, office_id=office.id, by=by, nation=details.nation.value)
     if moved:
         recompute_later(session, office.id)

@@ -31,6 +31,7 @@ NATIONS = {
     Nation.NORTHERN_IRELAND: _("Northern Ireland"),
 }
 NATION_CHOICES = choices(*((nation.value, words) for nation, words in NATIONS.items()))
+ROLES = ("councillor", "council", "party", "private")  # in which an account speaks
 _A_NUMBER = InputRequired(_("Give a number."))
 _A_TIME = InputRequired(_("Give a time, such as 07:00."))
 _LARGEST_LIST = 2 * 1024 * 1024
@@ -63,7 +64,10 @@ class DetailsForm(HoursForm):
     place = StringField(_("Ward and council"), [Length(max=160)])
     nation = RadioField(_("Bank holidays of"), choices=NATION_CHOICES)
     undo_seconds = IntegerField(_("Time to undo a reply"), [_A_NUMBER, NumberRange(0, MOST_UNDO_SECONDS)])
-    signature = TextAreaField(_("Signature under replies by mail"), [Length(max=2000)])
+    signature_councillor = TextAreaField(_("As a councillor"), [Length(max=2000)])
+    signature_council = TextAreaField(_("For the council"), [Length(max=2000)])
+    signature_party = TextAreaField(_("For the party"), [Length(max=2000)])
+    signature_private = TextAreaField(_("Privately"), [Length(max=2000)])
     house_rules = TextAreaField(_("House rules for your pages"), [Length(max=10_000)])
     retention_months = IntegerField(_("Keep closed cases for"), [_A_NUMBER, NumberRange(1, 240)])
 
@@ -74,7 +78,7 @@ class DetailsForm(HoursForm):
             place=self.place.data or "",
             nation=Nation(self.nation.data),
             undo_seconds=self.undo_seconds.data or 0,
-            signature=self.signature.data or "",
+            signatures={role: self[f"signature_{role}"].data or "" for role in ROLES},
             house_rules=self.house_rules.data or "",
             retention_months=self.retention_months.data or 0,
             hours=self.hours(),
@@ -83,7 +87,8 @@ class DetailsForm(HoursForm):
     @classmethod
     def of(cls, office: Office) -> DetailsForm:
         """Filled with what stands."""
-        return cls(formdata=None, obj=office, nation=office.nation.value)
+        signatures = {f"signature_{role}": office.signatures.get(role, "") for role in ROLES}
+        return cls(formdata=None, obj=office, nation=office.nation.value, **signatures)
 
 
 class PledgeForm(Form):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, time
 from enum import StrEnum
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
@@ -24,7 +25,7 @@ class Office(Base):
     nation: Mapped[Nation]
     created_at: Mapped[datetime]
     undo_seconds: Mapped[int] = mapped_column(default=60)
-    signature: Mapped[str] = mapped_column(default="")
+    signatures: Mapped[dict[str, Any]] = mapped_column(default_factory=dict)  # below mail, by the role it is sent in
     waking_from: Mapped[time] = mapped_column(default=time(7))
     waking_until: Mapped[time] = mapped_column(default=time(22))
     retention_months: Mapped[int] = mapped_column(default=12)

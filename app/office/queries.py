@@ -40,7 +40,6 @@ class Rules:
     prefix: str
     nation: Nation
     undo_seconds: int
-    signature: str
     waking_from: time
     waking_until: time
     retention_months: int
@@ -70,7 +69,6 @@ def rules(session: Session, office_id: int) -> Rules:
         prefix=office.prefix,
         nation=office.nation,
         undo_seconds=office.undo_seconds,
-        signature=office.signature,
         waking_from=office.waking_from,
         waking_until=office.waking_until,
         retention_months=office.retention_months,
@@ -109,6 +107,12 @@ def office(session: Session, office_id: int) -> Office:
     if found is None:
         raise Missing
     return found
+
+
+def signature(session: Session, office_id: int, role: str) -> str:
+    """What stands below the mail that an office sends in a role; empty where it has none for that."""
+    signatures = session.scalar(sa.select(Office.signatures).where(Office.id == office_id)) or {}
+    return str(signatures.get(role, ""))
 
 
 def offices(session: Session) -> list[Office]:

@@ -21,8 +21,11 @@ from app.leases import give_back
 from app.messages.models import Conversation, Direction, Message
 from app.office.queries import Rules
 from app.office.queries import rules as rules_of
-from app.people.models import Identity
+from app.replies import enclosures
+from app.replies.enclosures import Upload
 from app.replies.models import Draft, Mode, Reply, Sending
+from app.replies.recipients import Party, addressing, kept, resolve
+from app.store import Store
 
 MOST_CHARACTERS = 100_000  # of any reply; a channel's own limit is lower and is said in its own count
 
@@ -31,7 +34,8 @@ MOST_CHARACTERS = 100_000  # of any reply; a channel's own limit is lower and is
 class Words:
     """What somebody wrote, and what they had before them when they did.
 
-    ``seen_message_id`` is the newest message on their page.
+    ``seen_message_id`` is the newest message on their page. ``to`` is the chosen address, folded, "" for the usual one;
+    ``cc`` are those who get a copy.
     """
 
     text: str
@@ -40,6 +44,8 @@ class Words:
     seen_message_id: int
     subject: str = ""
     stays_open: bool = False
+    to: str = ""
+    cc: tuple[Party, ...] = ()
 
 
 class Moved(Conflict):
@@ -61,26 +67,43 @@ def save_draft(
     session: Session, conversation: Conversation, *, mode: Mode, words: Words, by: int, at: datetime
 ) -> Draft | None:
     """Keep what is being written; nothing left of it means no draft. One per person, conversation and mode."""
-    if not words.text.strip():
-        discard_draft(session, conversation, mode=mode, by=by)
-        return None
     case = clocks.held(session, conversation.case_id)
     draft = _draft(session, conversation, mode, by)
-    if draft is None:
-        draft = Draft(
-            office_id=conversation.office_id,
-            case_id=conversation.case_id,
-            conversation_id=conversation.id,
-            staff_id=by,
-            mode=mode,
-            text="",
-            saved_at=at,
-        )
-        session.add(draft)
-    draft.text, draft.purpose, draft.promised_on = words.text[:MOST_CHARACTERS], words.purpose, words.promised_on
-    draft.seen_message_id, draft.saved_at = words.seen_message_id, at
+    has_files = draft is not None and bool(enclosures.of_draft(session, draft.id))
+    if not (words.text.strip() or words.to or words.cc or has_files):
+        discard_draft(session, conversation, mode=mode, by=by)
+        return None
+    draft = draft or _new_draft(session, conversation, mode=mode, by=by, at=at)
+    _write(draft, words, at)
     session.flush()
-    _mark_drafts(session, case)
+    mark_drafts(session, case)
+    return draft
+
+
+def enclose(
+    session: Session,
+    store: Store,
+    conversation: Conversation,
+    *,
+    uploads: Sequence[Upload],
+    most: int,
+    words: Words,
+    by: int,
+    at: datetime,
+) -> Draft:
+    """Put files to a reply that is being written, whose words are kept with them.
+
+    Raises Invalid for a file that does not fit into the ``most`` bytes that can go along; those that do are kept.
+    """
+    case = clocks.held(session, conversation.case_id)
+    draft = _draft(session, conversation, Mode.REPLY, by)
+    draft = draft or _new_draft(session, conversation, mode=Mode.REPLY, by=by, at=at)
+    _write(draft, words, at)
+    session.flush()
+    try:
+        enclosures.add(session, store, draft, uploads, most=most)
+    finally:
+        mark_drafts(session, case)
     return draft
 
 
@@ -89,9 +112,10 @@ def discard_draft(session: Session, conversation: Conversation, *, mode: Mode, b
     case = clocks.held(session, conversation.case_id)
     draft = _draft(session, conversation, mode, by)
     if draft is not None:
+        enclosures.drop(session, draft)
         session.delete(draft)
         session.flush()
-    _mark_drafts(session, case)
+    mark_drafts(session, case)
 
 
 def queue(session: Session, rules: Rules, conversation: Conversation, *, words: Words, by: int, at: datetime) -> Reply:
@@ -124,7 +148,7 @@ def queue(session: Session, rules: Rules, conversation: Conversation, *, words: 
     account = session.get_one(Account, conversation.reply_account_id)
     if account.state in {State.REMOVED, State.PAUSED}:
         raise Conflict("%(account)s is not connected, so nothing can be sent with it.", account=account.name)
-    recipients = _recipients(session, conversation)
+    recipients = resolve(addressing(session, conversation), to=words.to, cc=words.cc)
     reply = Reply(
         office_id=conversation.office_id,
         case_id=conversation.case_id,
@@ -139,15 +163,18 @@ def queue(session: Session, rules: Rules, conversation: Conversation, *, words: 
         promised_on=words.promised_on if words.purpose is Purpose.HOLDING else None,
         stays_open=words.stays_open,
         recipients=recipients,
-        subject=words.subject.strip() or reply_subject(conversation.subject),
+        subject=words.subject.strip() or _subject(conversation),
         text=text,
         seen_message_id=min(words.seen_message_id, _newest(session, conversation.case_id)),
         queued_at=at,
         send_at=at + timedelta(seconds=rules.undo_seconds),
     )
     session.add(reply)
-    discard_draft(session, conversation, mode=Mode.REPLY, by=by)
     session.flush()
+    draft = _draft(session, conversation, Mode.REPLY, by)
+    if draft is not None:
+        enclosures.send_along(session, draft, reply)
+    discard_draft(session, conversation, mode=Mode.REPLY, by=by)
     jobs.defer(session, jobs.Kind.SEND_REPLY, reply.id, reply.send_at)
     record(
         session,
@@ -176,20 +203,21 @@ def withdraw(session: Session, reply: Reply, *, by: int, at: datetime) -> Draft 
     case = clocks.held(session, reply.case_id)
     reply.state, reply.retry_at = Sending.WITHDRAWN, None
     conversation = session.get_one(Conversation, reply.conversation_id)
-    words = Words(
-        text=reply.text, purpose=reply.purpose, promised_on=reply.promised_on, seen_message_id=reply.seen_message_id
-    )
     standing = _draft(session, conversation, Mode.REPLY, reply.by_id)
-    if standing is not None:
-        words = Words(
-            text=f"{reply.text}\n\n{standing.text}",
-            purpose=reply.purpose,
-            promised_on=reply.promised_on,
-            seen_message_id=reply.seen_message_id,
-        )
+    words = Words(
+        text=f"{reply.text}\n\n{standing.text}" if standing is not None and standing.text else reply.text,
+        purpose=reply.purpose,
+        promised_on=reply.promised_on,
+        seen_message_id=reply.seen_message_id,
+        to=_other_than_usual(session, conversation, reply),
+        cc=kept(reply.recipients.get("cc", ())),
+    )
     mark_failures(session, case)
     record(session, "withdraw", "reply", reply.id, office_id=reply.office_id, by=by, case=reply.case_id)
-    return save_draft(session, conversation, mode=Mode.REPLY, words=words, by=reply.by_id, at=at)
+    draft = save_draft(session, conversation, mode=Mode.REPLY, words=words, by=reply.by_id, at=at)
+    if draft is not None:
+        enclosures.give_back(session, reply, draft)
+    return draft
 
 
 def try_again(session: Session, reply: Reply, *, by: int, at: datetime) -> None:
@@ -255,23 +283,37 @@ def reply_subject(subject: str) -> str:
     return subject if subject[:3].casefold() == "re:" else f"Re: {subject}".strip()
 
 
-def _recipients(session: Session, conversation: Conversation) -> dict[str, list[list[str]]]:
-    """Whom the answer goes to: the address the person last wrote from in this conversation."""
-    query = (
-        sa.select(Identity)
-        .join(Message, Message.identity_id == Identity.id)
-        .where(
-            Message.conversation_id == conversation.id,
-            Message.person_id == conversation.person_id,
-            Message.direction == Direction.INBOUND,
-        )
-        .order_by(Message.id.desc())
-        .limit(1)
+def _subject(conversation: Conversation) -> str:
+    """That of the conversation, as an answer to it where somebody wrote to us in it."""
+    return conversation.subject if conversation.last_inbound_at is None else reply_subject(conversation.subject)
+
+
+def _other_than_usual(session: Session, conversation: Conversation, reply: Reply) -> str:
+    """The address a reply was to go to, folded; "" where that is the usual one."""
+    usual = addressing(session, conversation).chosen("")
+    to: str = reply.recipients["to"][0][1]
+    return "" if usual is not None and usual.external_id == to else to
+
+
+def _new_draft(session: Session, conversation: Conversation, *, mode: Mode, by: int, at: datetime) -> Draft:
+    draft = Draft(
+        office_id=conversation.office_id,
+        case_id=conversation.case_id,
+        conversation_id=conversation.id,
+        staff_id=by,
+        mode=mode,
+        text="",
+        saved_at=at,
     )
-    identity = session.scalar(query)
-    if identity is None:
-        raise Conflict("There is nobody here to answer.")
-    return {"to": [[identity.name, identity.external_id, identity.handle]]}
+    session.add(draft)
+    return draft
+
+
+def _write(draft: Draft, words: Words, at: datetime) -> None:
+    draft.text, draft.purpose, draft.promised_on = words.text[:MOST_CHARACTERS], words.purpose, words.promised_on
+    draft.seen_message_id, draft.saved_at = words.seen_message_id, at
+    others = {"to": words.to, "cc": [one.row() for one in words.cc]}
+    draft.recipients = others if words.to or words.cc else {}
 
 
 def _draft(session: Session, conversation: Conversation, mode: Mode, by: int) -> Draft | None:
@@ -302,7 +344,8 @@ def _check_promise(words: Words, at: datetime) -> None:
     check_promise(words.promised_on, at)
 
 
-def _mark_drafts(session: Session, case: Case) -> None:
+def mark_drafts(session: Session, case: Case) -> None:
+    """Write on the case, which the caller holds, whether somebody is writing an answer."""
     session.flush()
     drafts = sa.exists().where(Draft.case_id == case.id, Draft.mode == Mode.REPLY)
     case.has_draft = session.scalar(sa.select(drafts)) or False

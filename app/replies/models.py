@@ -45,7 +45,24 @@ class Draft(Base):
     purpose: Mapped[Purpose] = mapped_column(default=Purpose.ANSWER)
     promised_on: Mapped[date | None] = mapped_column(default=None)
     seen_message_id: Mapped[int] = mapped_column(default=0)  # the newest message the writer had before them
+    recipients: Mapped[dict[str, Any]] = mapped_column(default_factory=dict)  # only where others than usual were chosen
     saved_at: Mapped[datetime]
+
+
+class Enclosure(Base):
+    """A file that goes with a reply: the draft's until that is sent, the reply's from then on. Its bytes are stored."""
+
+    __tablename__ = "enclosure"
+    __table_args__ = (sa.CheckConstraint("(draft_id IS NULL) <> (reply_id IS NULL)", name="one_draft_or_reply"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, init=False)
+    office_id: Mapped[int] = mapped_column(sa.ForeignKey("office.id"))
+    draft_id: Mapped[int | None] = mapped_column(sa.ForeignKey("draft.id"), index=True, default=None)
+    reply_id: Mapped[int | None] = mapped_column(sa.ForeignKey("reply.id"), index=True, default=None)
+    name: Mapped[str]
+    media_type: Mapped[str]  # by content
+    size: Mapped[int]
+    sha256: Mapped[str]
 
 
 class Sending(StrEnum):

@@ -12,8 +12,8 @@ again at any time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -24,6 +24,7 @@ from sqlalchemy.orm import Session
 from app import jobs
 from app.audit.actions import record
 from app.cases import clocks
+from app.cases.models import Case, Purpose
 from app.channels.connecting import Line, line
 from app.channels.models import Account, State
 from app.clock import now
@@ -32,13 +33,16 @@ from app.errors import Conflict, Problem
 from app.jobs.running import describe
 from app.leases import give_back, is_held, take
 from app.messages import index
-from app.messages.models import Conversation, Direction, Mention, Message, MessageState
-from app.office.queries import rules
+from app.messages.models import Conversation, Direction, File, Mention, Message, MessageState
+from app.office.queries import rules, signature
+from app.replies import enclosures
 from app.replies.actions import fail, mark_failures
-from app.replies.models import Reply, Sending
+from app.replies.models import Enclosure, Reply, Sending
+from app.replies.recipients import kept
 from connectors import (
     Actor,
     Ambiguous,
+    Attachment,
     AuthExpired,
     ConnectorError,
     Draft,
@@ -47,6 +51,7 @@ from connectors import (
     Misconfigured,
     PermissionMissing,
     Prepared,
+    Quoted,
     RateLimited,
     Raw,
     Receipt,
@@ -95,7 +100,8 @@ class _Attempt:
     reply_id: int
     office_id: int
     line: Line
-    draft: Draft
+    draft: Draft  # without its files, which are large
+    files: tuple[Enclosure, ...]
     kept: tuple[str, str, Mapping[str, object]]
 
 
@@ -112,6 +118,7 @@ def _attempt(session: Session, deployment: Deployment, reply: Reply) -> _Attempt
         office_id=reply.office_id,
         line=reply_line,
         draft=_draft(session, reply, reply_line),
+        files=tuple(enclosures.of_reply(session, reply.id)),
         kept=(reply.prepared_sha256, reply.platform_id, dict(reply.prepared_meta)),
     )
 
@@ -122,7 +129,8 @@ def _send(deployment: Deployment, attempt: _Attempt) -> datetime | None:
     try:
         before = _prepared(deployment, attempt.office_id, attempt.kept)
         with attempt.line.use(deployment) as connection:
-            prepared = before or _spoken(lambda: connection.prepare(attempt.draft), Transient)
+            draft = attempt.draft if before else replace(attempt.draft, attachments=_files(deployment, attempt))
+            prepared = before or _spoken(lambda: connection.prepare(draft), Transient)
             sha256 = deployment.store.put(attempt.office_id, prepared.payload)
             holder = _mark_sending(deployment, reply_id, prepared, sha256)
             if holder is None:
@@ -135,6 +143,18 @@ def _send(deployment: Deployment, attempt: _Attempt) -> datetime | None:
         return _not_accepted(deployment, reply_id, Transient(str(problem)), holder)
     accepted(deployment, reply_id, receipt)
     return None
+
+
+def _files(deployment: Deployment, attempt: _Attempt) -> tuple[Attachment, ...]:
+    """The files with their bytes; raises Missing when the store has lost one."""
+    return tuple(
+        Attachment(
+            name=one.name,
+            media_type=one.media_type,
+            content=deployment.store.read(attempt.office_id, one.sha256),
+        )
+        for one in attempt.files
+    )
 
 
 def _spoken(say: Callable[[], Said], unknown: type[ConnectorError]) -> Said:
@@ -247,22 +267,47 @@ def _sent(session: Session, deployment: Deployment, reply: Reply, receipt: Recei
     case = clocks.held(session, reply.case_id)
     message = _message(session, deployment, reply, sent_at)
     reply.message_id = message.id
+    names = _send_files_along(session, reply, message, case)
     mark_failures(session, case)
-    clocks.answered(
-        session,
-        rules(session, reply.office_id),
-        case,
-        message,
-        purpose=reply.purpose,
-        seen_message_id=reply.seen_message_id,
-        promised_on=reply.promised_on,
-        stays_open=reply.stays_open,
-    )
-    index.add(session, message, case.reference)
+    office = rules(session, reply.office_id)
+    if reply.purpose is Purpose.REFERRAL:
+        clocks.referred(session, office, case, session.get_one(Conversation, reply.conversation_id), message)
+        record(session, "refer", "case", case.id, office_id=case.office_id, by=reply.by_id, person=reply.person_id)
+    else:
+        clocks.answered(
+            session,
+            office,
+            case,
+            message,
+            purpose=reply.purpose,
+            seen_message_id=reply.seen_message_id,
+            promised_on=reply.promised_on,
+            stays_open=reply.stays_open,
+        )
+    index.add(session, message, case.reference, *names)
     jobs.defer(session, jobs.Kind.FILE_COPY, reply.id)
     record(
         session, "sent", "reply", reply.id, office_id=reply.office_id, by=None, case=reply.case_id, message=message.id
     )
+
+
+def _send_files_along(session: Session, reply: Reply, message: Message, case: Case) -> list[str]:
+    """What went with the reply stands at its message; the names of the files."""
+    files = enclosures.of_reply(session, reply.id)
+    for position, one in enumerate(files):
+        session.add(
+            File(
+                office_id=message.office_id,
+                message_id=message.id,
+                position=position,
+                name=one.name,
+                media_type=one.media_type,
+                size=one.size,
+                sha256=one.sha256,
+            )
+        )
+    case.has_files = case.has_files or bool(files)
+    return [one.name for one in files]
 
 
 def _message(session: Session, deployment: Deployment, reply: Reply, sent_at: datetime) -> Message:
@@ -413,40 +458,47 @@ def _prepared(deployment: Deployment, office_id: int, kept: tuple[str, str, Mapp
     return Prepared(platform_id=platform_id, payload=deployment.store.read(office_id, sha256), meta=meta)
 
 
-def _signed(session: Session, reply: Reply, conversation: Conversation) -> str:
-    """The words as they go out: a mail bears the office's signature, which is no part of what was written."""
-    signature = rules(session, reply.office_id).signature if conversation.kind is Kind.MAIL else ""
-    return f"{reply.text}\n\n{signature}" if signature else reply.text
-
-
 def _draft(session: Session, reply: Reply, reply_line: Line) -> Draft:
+    """The reply as its channel takes it, but for its files."""
     conversation = session.get_one(Conversation, reply.conversation_id)
-    answered = session.scalar(
-        sa.select(Message)
-        .where(
-            Message.conversation_id == conversation.id,
-            Message.direction == Direction.INBOUND,
-            Message.person_id == reply.person_id,
-            Message.id <= reply.seen_message_id,
-        )
-        .order_by(Message.id.desc())
-        .limit(1)
-    )
+    is_mail = conversation.kind is Kind.MAIL
+    answered = _last(session, reply, Direction.INBOUND)
+    before = answered or (_last(session, reply, Direction.OUTBOUND) if is_mail else None)
     return Draft(
         key=reply.key,
         audience=reply.audience,
         sender=reply_line.sender,
-        to=tuple(
-            Actor(name=name, external_id=external_id, handle=handle)
-            for name, external_id, handle in reply.recipients["to"]
-        ),
+        to=_actors(reply.recipients["to"]),
+        cc=_actors(reply.recipients.get("cc", ())),
         subject=reply.subject,
-        text=_signed(session, reply, conversation),
-        in_reply_to=answered.platform_id if answered else "",
-        references=(*answered.reply_refs, answered.platform_id) if answered and answered.platform_id else (),
+        text=reply.text,
+        signature=signature(session, reply.office_id, reply.capacity) if is_mail else "",
+        quoted=_quoted(answered) if answered is not None and is_mail else None,
+        in_reply_to=before.platform_id if before else "",
+        references=(*before.reply_refs, before.platform_id) if before and before.platform_id else (),
         thread_id=conversation.thread_id,
         written_at=reply.queued_at,
     )
+
+
+def _last(session: Session, reply: Reply, direction: Direction) -> Message | None:
+    """The newest message of the conversation that its person, or the office, wrote before the reply."""
+    query = sa.select(Message).where(
+        Message.conversation_id == reply.conversation_id,
+        Message.direction == direction,
+        Message.person_id == reply.person_id,
+        Message.id <= reply.seen_message_id,
+    )
+    return session.scalar(query.order_by(Message.id.desc()).limit(1))
+
+
+def _quoted(answered: Message) -> Quoted:
+    author = answered.author_name or answered.author_handle
+    return Quoted(author=author, sent_at=answered.sent_at, text=answered.reply_text or answered.text)
+
+
+def _actors(rows: Iterable[Sequence[str]]) -> tuple[Actor, ...]:
+    return tuple(Actor(name=one.name, external_id=one.external_id, handle=one.handle) for one in kept(rows))
 
 
 def _held(session: Session, reply_id: int) -> Reply | None:

@@ -134,7 +134,7 @@ def upgrade() -> None:
         sa.Column("nation", sa.String(length=24), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("undo_seconds", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("signature", sa.String(), nullable=False),
+        sa.Column("signatures", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("waking_from", sa.Time(), nullable=False),
         sa.Column("waking_until", sa.Time(), nullable=False),
         sa.Column("retention_months", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -554,6 +554,7 @@ def upgrade() -> None:
         sa.Column("person_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("audience", sa.String(length=24), nullable=False),
         sa.Column("kind", sa.String(length=24), nullable=False),
+        sa.Column("partner", sa.String(length=24), nullable=False),
         sa.Column("subject", sa.String(), nullable=False),
         sa.Column("thread_id", sa.String(), nullable=False),
         sa.Column("context", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
@@ -632,6 +633,7 @@ def upgrade() -> None:
         sa.Column("purpose", sa.String(length=24), nullable=False),
         sa.Column("promised_on", sa.Date(), nullable=True),
         sa.Column("seen_message_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("recipients", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("saved_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["case_id"], ["case.id"], name=op.f("fk_draft_case_id")),
         sa.ForeignKeyConstraint(["conversation_id"], ["conversation.id"], name=op.f("fk_draft_conversation_id")),
@@ -716,6 +718,24 @@ def upgrade() -> None:
         sqlite_where=sa.text("state IN ('queued', 'sending')"),
         postgresql_where=sa.text("state IN ('queued', 'sending')"),
     )
+    op.create_table(
+        "enclosure",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("office_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("draft_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("reply_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("media_type", sa.String(), nullable=False),
+        sa.Column("size", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("sha256", sa.String(), nullable=False),
+        sa.CheckConstraint("(draft_id IS NULL) <> (reply_id IS NULL)", name=op.f("ck_enclosure_one_draft_or_reply")),
+        sa.ForeignKeyConstraint(["draft_id"], ["draft.id"], name=op.f("fk_enclosure_draft_id")),
+        sa.ForeignKeyConstraint(["office_id"], ["office.id"], name=op.f("fk_enclosure_office_id")),
+        sa.ForeignKeyConstraint(["reply_id"], ["reply.id"], name=op.f("fk_enclosure_reply_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_enclosure")),
+    )
+    op.create_index(op.f("ix_enclosure_draft_id"), "enclosure", ["draft_id"], unique=False)
+    op.create_index(op.f("ix_enclosure_reply_id"), "enclosure", ["reply_id"], unique=False)
     op.create_table(
         "message",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),

@@ -177,7 +177,7 @@ DETAILS = {
     "undo_seconds": "0",
     "waking_from": "08:00",
     "waking_until": "21:30",
-    "signature": "Tansy",
+    "signature_councillor": "Tansy\r\nMillpond",
     "house_rules": "No names of children.",
     "retention_months": "24",
 }
@@ -192,6 +192,11 @@ def test_the_settings_of_an_office_are_kept(signed_in: SignIn, world: World, dat
         office = session.get_one(Office, world.office_id)
     assert (office.nation, office.undo_seconds, office.retention_months) == (Nation.SCOTLAND, 0, 24)
     assert (office.waking_from, office.waking_until) == (time(8), time(21, 30))
+    assert office.signatures == {"councillor": "Tansy\nMillpond"}
+    browser.get(f"/offices/{world.office_id}/settings")
+    area = browser.page.css_first("#signature_councillor")
+    assert area is not None
+    assert area.text().strip() == "Tansy\nMillpond"
 
 
 def test_a_day_that_ends_before_it_begins_is_refused(signed_in: SignIn, world: World, database: Database) -> None:

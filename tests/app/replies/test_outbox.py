@@ -17,13 +17,15 @@ from app.cases.models import Case, Obligation, ObligationKind, ObligationState, 
 from app.channels.models import Account, State
 from app.deployment import Deployment
 from app.errors import Conflict
-from app.messages.models import Conversation, Direction, Message
+from app.messages.models import Conversation, Direction, File, Message
 from app.office.models import Office as OfficeRow
 from app.office.queries import rules
 from app.people.models import Identity
-from app.replies import actions, outbox
+from app.replies import actions, enclosures, outbox
 from app.replies.actions import Words
-from app.replies.models import Reply, Sending
+from app.replies.enclosures import Upload
+from app.replies.models import Enclosure, Reply, Sending
+from app.replies.recipients import Party, parties
 from connectors import Host
 from tests import make
 from tests.conftest import Clock
@@ -46,12 +48,19 @@ class Office:
     conversation_id: int
     message_id: int
 
-    def queue(self, text: str = "I have asked the depot.") -> int:
+    def queue(self, text: str = "I have asked the depot.", cc: tuple[Party, ...] = ()) -> int:
         with self.deployment.database.transaction() as session:
             conversation = session.get_one(Conversation, self.conversation_id)
-            words = Words(text=text, seen_message_id=self.message_id)
+            words = Words(text=text, seen_message_id=self.message_id, cc=cc)
             of = rules(session, conversation.office_id)
             return actions.queue(session, of, conversation, words=words, by=self.staff_id, at=self.clock.at).id
+
+    def enclose(self, *uploads: Upload) -> None:
+        with self.deployment.database.transaction() as session:
+            conversation, store = session.get_one(Conversation, self.conversation_id), self.deployment.store
+            words = Words(text="", seen_message_id=self.message_id)
+            given = {"uploads": uploads, "most": 20_000_000, "words": words, "by": self.staff_id, "at": self.clock.at}
+            actions.enclose(session, store, conversation, **given)  # type: ignore[arg-type]
 
     def send(self, reply_id: int) -> None:
         self.clock.advance(seconds=61)
@@ -352,16 +361,86 @@ def test_a_reply_tried_again_after_days_has_a_day_again(office: Office) -> None:
     assert office.reply(reply_id).state is Sending.QUEUED
 
 
-def test_a_mail_bears_the_offices_signature_and_the_conversation_the_words(office: Office, smtp: Smtp) -> None:
+def said(mail: Mail) -> str:
+    """The plain words of a mail, in one line."""
+    plain = next(part for part in mail.walk() if part.get_content_type() == "text/plain")
+    body = plain.get_payload(decode=True)
+    assert isinstance(body, bytes)
+    return " ".join(body.decode().split())
+
+
+def test_a_mail_bears_the_signature_of_the_role_it_is_sent_in(office: Office, smtp: Smtp) -> None:
     with office.deployment.database.transaction() as session:
-        session.scalars(sa.select(OfficeRow)).one().signature = "Cllr Tansy Quillfeather\nMillpond & Ashgrove"
+        session.scalars(sa.select(OfficeRow)).one().signatures = {
+            "councillor": "Cllr Tansy Quillfeather\nMillpond & Ashgrove",
+            "party": "The Lantern Party",
+        }
     reply_id = office.queue("I have asked the depot.")
 
     office.send(reply_id)
 
     (mail,) = arrived(smtp, office.resident)
-    body = mail.get_payload(decode=True)
-    assert isinstance(body, bytes)
-    said = " ".join(body.decode().split())
-    assert said == "I have asked the depot. Cllr Tansy Quillfeather Millpond & Ashgrove"
+    assert said(mail).startswith("I have asked the depot. Cllr Tansy Quillfeather Millpond & Ashgrove On ")
+    assert said(mail).endswith("Hester Brindlecombe wrote: > The brown bin was missed for the third time.")
     assert office.reply(reply_id).text == "I have asked the depot."
+
+
+def test_files_go_along_byte_for_byte_and_stand_at_the_message(office: Office, smtp: Smtp) -> None:
+    photo = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 2_000
+    office.enclose(Upload("bin.jpg", photo), Upload("empty notes.txt", b"Ask the depot."))
+    reply_id = office.queue()
+
+    office.send(reply_id)
+
+    (mail,) = arrived(smtp, office.resident)
+    files = [part for part in mail.walk() if part.get_filename()]
+    assert [(one.get_filename(), one.get_content_type(), one.get_payload(decode=True)) for one in files] == [
+        ("bin.jpg", "image/jpeg", photo),
+        ("empty notes.txt", "text/plain", b"Ask the depot."),
+    ]
+    with office.deployment.database.reading() as session:
+        rows = session.scalars(sa.select(File).order_by(File.position)).all()
+    assert [(one.name, one.size, one.media_type) for one in rows] == [
+        ("bin.jpg", len(photo), "image/jpeg"),
+        ("empty notes.txt", 14, "text/plain"),
+    ]
+    assert office.case().has_files
+
+
+def test_a_file_that_the_store_has_lost_keeps_the_reply_waiting(office: Office, smtp: Smtp) -> None:
+    office.enclose(Upload("bin.jpg", b"a picture"))
+    reply_id = office.queue()
+    with office.deployment.database.reading() as session:
+        lost = session.scalars(sa.select(Enclosure)).one()
+        office.deployment.store.delete(lost.office_id, lost.sha256)
+
+    office.send(reply_id)
+
+    assert (office.reply(reply_id).state, smtp.inbox(office.resident)) == (Sending.QUEUED, [])
+
+
+def test_a_mail_too_large_for_the_server_fails_with_its_files_kept(office: Office) -> None:
+    office.enclose(Upload("film.mp4", b"x" * 8_000_000))
+    reply_id = office.queue()
+
+    office.send(reply_id)
+
+    reply = office.reply(reply_id)
+    assert (reply.state, "10 MB" in reply.trouble) == (Sending.FAILED, True)
+    with office.deployment.database.transaction() as session:
+        draft = actions.withdraw(session, session.get_one(Reply, reply_id), by=office.staff_id, at=office.clock.at)
+        assert draft is not None
+        assert [one.name for one in enclosures.of_draft(session, draft.id)] == ["film.mp4"]
+
+
+def test_whoever_gets_a_copy_is_named_in_the_mail(office: Office, smtp: Smtp) -> None:
+    colleague = f"ward.{office.address}"
+    reply_id = office.queue(cc=parties([f"Ossian Pepperwell <{colleague}>"]))
+
+    office.send(reply_id)
+
+    (one,), (other,) = arrived(smtp, office.resident), arrived(smtp, colleague)
+    assert one["Cc"] == other["Cc"] == f"Ossian Pepperwell <{colleague}>"
+    with office.deployment.database.reading() as session:
+        sent = session.scalars(sa.select(Message).where(Message.direction == Direction.OUTBOUND)).one()
+    assert sent.recipients["cc"] == [["Ossian Pepperwell", colleague, colleague]]
