@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlencode
 
 from flask_babel import gettext, lazy_gettext
@@ -108,14 +108,14 @@ def wanted(view: str, args: MultiDict[str, str], channels: Iterable[str]) -> Wan
 class Owner:
     """Who has a case, as a row shows it."""
 
+    id: int
     name: str
     initials: str
     tint: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
-    """A row, ready for the macro of the same name."""
+class Row(NamedTuple):
+    """A row, ready for the macro ``case_rows``. Rows of one page with the same ``due`` have the same chip and words."""
 
     id: int
     href: str
@@ -127,6 +127,7 @@ class Row:
     snippet: str
     topic: str
     owner: Owner | None
+    due: int
     chip: Chip
     done_words: str
     with_officer: str
@@ -221,11 +222,13 @@ class Drawer:
     ) -> None:
         self._at, self._channels, self._trail, self._selected = at, channels, trail, selected
         self._kinds: dict[tuple[Kind, Audience], str] = {}
-        self._chips: dict[tuple[object, ...], Chip] = {}
+        self._dues: dict[tuple[object, ...], tuple[int, Chip, str]] = {}
+        self._seen: dict[object, int] = {}
         self._owners: dict[int, Owner] = {}
 
     def row(self, case: CaseRow) -> Row:
         """A case as a row of a list."""
+        due, chip, done = self._due(case)
         return Row(
             id=case.id,
             href=f"/cases/{case.id}{self._trail}",
@@ -237,8 +240,9 @@ class Drawer:
             snippet=case.snippet,
             topic=case.topic,
             owner=self._owner(case.owner) if case.owner else None,
-            chip=self._chip(case),
-            done_words="" if case.is_open else done_words(case),
+            due=due,
+            chip=chip,
+            done_words=done,
             with_officer=_with_officer(case),
             unread=case.is_unread,
             has_draft=case.has_draft,
@@ -253,16 +257,18 @@ class Drawer:
             self._kinds[key] = words.kind(*key)
         return self._kinds[key]
 
-    def _chip(self, case: CaseRow) -> Chip:
+    def _due(self, case: CaseRow) -> tuple[int, Chip, str]:
         key: tuple[object, ...] = (case.due_at, case.due_kind, case.status, case.waiting_until)
-        key = key if case.is_open else (case.closed_at or case.last_at,)
-        if key not in self._chips:
-            self._chips[key] = chip_of(case, self._at)
-        return self._chips[key]
+        key = key if case.is_open else (case.closed_at or case.last_at, case.status, case.outcome)
+        if key not in self._dues:
+            chip, done = chip_of(case, self._at), "" if case.is_open else done_words(case)
+            shown = (chip.state, done) if done else chip
+            self._dues[key] = (self._seen.setdefault(shown, len(self._seen)), chip, done)
+        return self._dues[key]
 
     def _owner(self, owner: Member) -> Owner:
         if owner.id not in self._owners:
-            self._owners[owner.id] = Owner(owner.name, initials(owner.name), owner.tint)
+            self._owners[owner.id] = Owner(owner.id, owner.name, initials(owner.name), owner.tint)
         return self._owners[owner.id]
 
 

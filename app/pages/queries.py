@@ -186,16 +186,16 @@ def _page(
 
     They are put in order here: no database promises to keep the order of the keys when it looks up their rows.
     """
-    found = [_case_row(tuple(row)) for row in session.execute(statement, {**given, "most": limit + 1})]
+    found = [_case_row(row) for row in session.execute(statement, {**given, "most": limit + 1})]
     found.sort(key=key, reverse=newest_first)
     rows = tuple(found[:limit])
     return CaseList(rows, _written(key(rows[-1])) if len(found) > limit else "")
 
 
-def _case_row(row: tuple[Any, ...]) -> CaseRow:
+def _case_row(row: Sequence[Any]) -> CaseRow:
     """A row of the list: the columns in the order of ``CaseRow``, then the owner's."""
-    owner = Member(*row[-3:]) if row[-3] is not None else None
-    return CaseRow(*[*row[:-3], owner])
+    *columns, owner_id, name, tint = row
+    return CaseRow._make((*columns, None if owner_id is None else Member(owner_id, name, tint)))
 
 
 def grouped(rows: Iterable[CaseRow], at: Bounds) -> list[tuple[Group, list[CaseRow]]]:
@@ -276,7 +276,8 @@ def _merged(
 def _looked_up(walks: list[sa.Select[Any]], order: str, dialect: str) -> sa.Select[Any]:
     """The keys from the indexes alone, one index for each walk, in order; only those of the page are looked up."""
     keys = _merged(walks, order, dialect).cte("page")
-    return sa.select(*_columns(Case, CaseRow, "owner"), _STAFF.id, _STAFF.name, _STAFF.tint).select_from(
+    columns = [_CASE[name] for name in CaseRow._fields if name != "owner"]
+    return sa.select(*columns, _STAFF.id, _STAFF.name, _STAFF.tint).select_from(
         keys.join(Case.__table__, _CASE.id == keys.c.id).outerjoin(Staff.__table__, _STAFF.id == _CASE.owner_id)
     )
 
@@ -504,7 +505,7 @@ def _chosen(
     conversations: Sequence[ConversationRow], asked_for: int | None, most_urgent: int | None
 ) -> ConversationRow | None:
     by_id = {conversation.id: conversation for conversation in conversations}
-    if asked_for is not None and asked_for not in by_id:
+    if asked_for is not None and conversations and asked_for not in by_id:
         raise Missing
     newest = max(conversations, key=lambda one: one.last_at, default=None)
     return by_id.get(asked_for or most_urgent or 0, newest)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from app.cases.models import DecisionKind, ObligationKind, ObligationState, Outcome, Purpose, Status
 from app.channels.models import Capacity
@@ -30,9 +30,11 @@ class Member:
 # ── Lists ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True)
-class CaseRow:
-    """A row of a list of cases. ``conversation_id`` is the most urgent; ``owner`` is None while it waits in a queue."""
+class CaseRow(NamedTuple):
+    """A row of a list of cases. ``conversation_id`` is the most urgent; ``owner`` is None while it waits in a queue.
+
+    A tuple, as what the database gives is one: a page makes fifty, each in a fifth of the time of a frozen class.
+    """
 
     id: int
     office_id: int

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from flask import Blueprint
-from flask_babel import gettext
+from flask_babel import gettext, lazy_gettext
 
 from app.cases.models import DecisionKind, Outcome, Purpose, Status
 from app.channels.models import Capacity
@@ -68,69 +68,87 @@ def kind(of: Kind, audience: Audience) -> str:
             return _("Logged by hand")
 
 
+_STATUSES: Final = {
+    Status.NEW: lazy_gettext("New"),
+    Status.ACKNOWLEDGED: lazy_gettext("Acknowledged"),
+    Status.WITH_US: lazy_gettext("With us"),
+    Status.WITH_OFFICER: lazy_gettext("With an officer"),
+    Status.WITH_CONSTITUENT: lazy_gettext("Waiting for the constituent"),
+    Status.ANSWERED: lazy_gettext("Answered"),
+    Status.CLOSED: lazy_gettext("Closed"),
+}
+
+
 def status(of: Status) -> str:
     """Where a case stands."""
-    return {
-        Status.NEW: _("New"),
-        Status.ACKNOWLEDGED: _("Acknowledged"),
-        Status.WITH_US: _("With us"),
-        Status.WITH_OFFICER: _("With an officer"),
-        Status.WITH_CONSTITUENT: _("Waiting for the constituent"),
-        Status.ANSWERED: _("Answered"),
-        Status.CLOSED: _("Closed"),
-    }[of]
+    return str(_STATUSES[of])
+
+
+_OUTCOMES: Final = {
+    Outcome.RESOLVED: lazy_gettext("Resolved"),
+    Outcome.ANSWERED: lazy_gettext("Answered"),
+    Outcome.PASSED_ON: lazy_gettext("Passed on"),
+    Outcome.NOT_CONSTITUENT: lazy_gettext("Not a constituent"),
+    Outcome.NOT_COUNCIL: lazy_gettext("Not for this council"),
+    Outcome.NO_REPLY_NEEDED: lazy_gettext("No reply needed"),
+    Outcome.DECLINED: lazy_gettext("Declined"),
+    Outcome.SPAM: lazy_gettext("Spam"),
+}
 
 
 def outcome(of: Outcome) -> str:
     """How a case ended."""
-    return {
-        Outcome.RESOLVED: _("Resolved"),
-        Outcome.ANSWERED: _("Answered"),
-        Outcome.PASSED_ON: _("Passed on"),
-        Outcome.NOT_CONSTITUENT: _("Not a constituent"),
-        Outcome.NOT_COUNCIL: _("Not for this council"),
-        Outcome.NO_REPLY_NEEDED: _("No reply needed"),
-        Outcome.DECLINED: _("Declined"),
-        Outcome.SPAM: _("Spam"),
-    }[of]
+    return str(_OUTCOMES[of])
+
+
+_DECISIONS: Final = {
+    DecisionKind.NO_REPLY_NEEDED: lazy_gettext("No reply needed"),
+    DecisionKind.ANSWERED_ELSEWHERE: lazy_gettext("Answered elsewhere"),
+    DecisionKind.NOT_CONSTITUENT: lazy_gettext("Not a constituent"),
+    DecisionKind.DECLINED: lazy_gettext("Declined"),
+}
 
 
 def decision(of: DecisionKind) -> str:
     """What was decided instead of answering."""
-    return {
-        DecisionKind.NO_REPLY_NEEDED: _("No reply needed"),
-        DecisionKind.ANSWERED_ELSEWHERE: _("Answered elsewhere"),
-        DecisionKind.NOT_CONSTITUENT: _("Not a constituent"),
-        DecisionKind.DECLINED: _("Declined"),
-    }[of]
+    return str(_DECISIONS[of])
+
+
+_PURPOSES: Final = {
+    Purpose.ANSWER: lazy_gettext("Answer"),
+    Purpose.ACKNOWLEDGEMENT: lazy_gettext("Acknowledgement"),
+    Purpose.HOLDING: lazy_gettext("Holding reply"),
+}
 
 
 def purpose(of: Purpose) -> str:
     """What an answer is for."""
-    return {
-        Purpose.ANSWER: _("Answer"),
-        Purpose.ACKNOWLEDGEMENT: _("Acknowledgement"),
-        Purpose.HOLDING: _("Holding reply"),
-    }[of]
+    return str(_PURPOSES[of])
+
+
+_CAPACITIES: Final = {
+    Capacity.COUNCIL: lazy_gettext("for the council"),
+    Capacity.COUNCILLOR: lazy_gettext("as a councillor"),
+    Capacity.PARTY: lazy_gettext("for the party"),
+    Capacity.PRIVATE: lazy_gettext("privately"),
+}
 
 
 def capacity(of: Capacity) -> str:
     """In which role something is said, to go on a sentence: "Sending as …, as a councillor"."""
-    return {
-        Capacity.COUNCIL: _("for the council"),
-        Capacity.COUNCILLOR: _("as a councillor"),
-        Capacity.PARTY: _("for the party"),
-        Capacity.PRIVATE: _("privately"),
-    }[of]
+    return str(_CAPACITIES[of])
+
+
+_ROLES: Final = {
+    Role.COUNCILLOR: lazy_gettext("Councillor"),
+    Role.CASEWORKER: lazy_gettext("Caseworker"),
+    Role.VIEWER: lazy_gettext("Viewer"),
+}
 
 
 def role(of: Role) -> str:
     """What somebody is in an office."""
-    return {
-        Role.COUNCILLOR: _("Councillor"),
-        Role.CASEWORKER: _("Caseworker"),
-        Role.VIEWER: _("Viewer"),
-    }[of]
+    return str(_ROLES[of])
 
 
 def emergency(of: Emergency) -> str:
@@ -138,17 +156,20 @@ def emergency(of: Emergency) -> str:
     return _("Threat") if of is Emergency.THREAT else _("Somebody in danger")
 
 
+_GROUPS: Final = {
+    Group.NOW: lazy_gettext("Now"),
+    Group.OVERDUE: lazy_gettext("Overdue"),
+    Group.TODAY: lazy_gettext("Due today"),
+    Group.NEXT_FIVE: lazy_gettext("Due in the next five working days"),
+    Group.LATER: lazy_gettext("Later"),
+    Group.WAITING: lazy_gettext("Waiting for the constituent"),
+    Group.BACKLOG: lazy_gettext("From before Postbag"),
+}
+
+
 def group(of: Group) -> str:
     """A heading of the inbox."""
-    return {
-        Group.NOW: _("Now"),
-        Group.OVERDUE: _("Overdue"),
-        Group.TODAY: _("Due today"),
-        Group.NEXT_FIVE: _("Due in the next five working days"),
-        Group.LATER: _("Later"),
-        Group.WAITING: _("Waiting for the constituent"),
-        Group.BACKLOG: _("From before Postbag"),
-    }[of]
+    return str(_GROUPS[of])
 
 
 # ── What happened ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -196,6 +217,8 @@ _SENTENCES: Final = {
     "not_delivered": lambda: _("%(by)s marked a reply as not delivered"),
     "join": lambda: _("%(by)s joined two people"),
     "unjoin": lambda: _("%(by)s split two people"),
+    "join_case": lambda: _("%(by)s joined a conversation from another case"),
+    "split_case": lambda: _("%(by)s made a joined conversation a case of its own again"),
     "recompute": lambda: _("The calendar changed and due dates were worked out again"),
     "create": lambda: _("%(by)s began it"),
     "needs_you": lambda: _("The platform refused the sign-in"),
@@ -211,6 +234,8 @@ _ICONS: Final = {
     "sent": "send",
     "queue": "send",
     "topic": "tag",
+    "join_case": "merge",
+    "split_case": "split",
     "emergency": "siren",
     "deadline": "calendar",
     "promise": "calendar",

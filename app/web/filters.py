@@ -9,9 +9,10 @@ from zoneinfo import ZoneInfo
 
 from babel.dates import format_date
 from flask import Flask
-from flask_babel import get_locale, gettext, ngettext
+from flask_babel import gettext, ngettext
 
 from app.clock import now
+from app.web.wording import language
 
 LONDON: Final = ZoneInfo("Europe/London")
 _NAMED_WITHOUT_YEAR: Final = timedelta(days=180)
@@ -79,9 +80,7 @@ FUNCTIONS: Final = (day, long_day, moment, hour, ago, iso, initials)
 def _written(when: date | datetime, pattern: str) -> str:
     on = when.astimezone(LONDON).date() if isinstance(when, datetime) else when
     today = now().astimezone(LONDON).date()
-    return _formatted(
-        on, pattern if abs(on - today) < _NAMED_WITHOUT_YEAR else f"{pattern} y", str(get_locale() or "en")
-    )
+    return _formatted(on, pattern if abs(on - today) < _NAMED_WITHOUT_YEAR else f"{pattern} y", language())
 
 
 @lru_cache(maxsize=4096)

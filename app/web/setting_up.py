@@ -15,7 +15,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.deployment import Deployment
 from app.errors import Problem
-from app.web import EXTENSION, assets, errors, filters, headers, health, session, shell, wording
+from app.web import EXTENSION, assets, drawing, errors, filters, headers, health, session, shell, wording
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _MOST_BYTES: Final = 32 * 1024 * 1024  # of a request: the attachments of a reply together
@@ -93,3 +93,4 @@ def _templates(app: Flask) -> None:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.add_extension("jinja2.ext.i18n")
     app.jinja_env.auto_reload = False
+    drawing.install(app)
