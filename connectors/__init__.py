@@ -293,6 +293,7 @@ class Field:
     help: str = ""
     choices: tuple[tuple[str, str], ...] = ()
     advanced: bool = False
+    kinds: tuple[str, ...] = ()  # asked only for accounts of these kinds; empty: for all
 
 
 class Count(StrEnum):
@@ -324,6 +325,7 @@ class Manifest:
     name: str
     icon: str  # a symbol of the sprite
     fields: tuple[Field, ...] = ()
+    kind_field: str = ""  # the key of the choice that comes first and decides which of the other fields are asked
     needs: tuple[str, ...] = ()  # what you need before you start, a sentence each
     sees: tuple[str, ...] = ()
     cannot_see: tuple[str, ...] = ()
@@ -334,6 +336,21 @@ class Manifest:
     largest: int = 0
     writes_first: bool = False
     reader: int = 1  # raise it when read() learns something: what waits in quarantine is then tried again
+
+    @property
+    def kinds(self) -> tuple[tuple[str, str], ...]:
+        """The kinds of accounts, each with its name, the usual one first; empty where there is one kind only."""
+        return next((one.choices for one in self.fields if one.key == self.kind_field), ())
+
+    def kind(self, options: Mapping[str, str]) -> str:
+        """Of which kind an account with these options is: the usual one where they name none that there is."""
+        known = [value for value, _ in self.kinds]
+        given = options.get(self.kind_field, "")
+        return given if given in known else next(iter(known), "")
+
+    def asked(self, kind: str) -> tuple[Field, ...]:
+        """The fields that are asked for an account of that kind."""
+        return tuple(one for one in self.fields if not one.kinds or kind in one.kinds)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -354,17 +371,53 @@ class Checked:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Client:
+    """How a sign-in service knows this installation, which whoever runs it has registered there (RFC 6749 section 2).
+
+    The three addresses, ``scope`` and ``name`` are for a service that no connector knows; empty: the service's own.
+    """
+
+    id: str
+    secret: str = field(default="", repr=False)
+    tenant: str = ""
+    name: str = ""
+    authorize_url: str = ""
+    token_url: str = ""
+    device_url: str = ""
+    scope: str = ""
+
+
+class Tokens(Protocol):
+    """What a platform gave one account in place of a password: one set, sealed, for all processes of the office."""
+
+    def read(self) -> Mapping[str, str]:
+        """What stands now; empty where nobody has signed in yet."""
+
+    def renew(
+        self, stale: Mapping[str, str], fetch: Callable[[Mapping[str, str]], Mapping[str, str]]
+    ) -> Mapping[str, str]:
+        """What stands in place of ``stale``: what another process has fetched meanwhile, else what ``fetch`` gives.
+
+        One process at a time fetches, and what it gets is kept before this returns: a platform may take a token that
+        is used twice for a stolen one. Raises what ``fetch`` raises, or Transient where another takes too long.
+        """
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Host:
     """What the office lends a connector.
 
     ``allowed_hosts`` may be reached although they are private (an administrator's list: ``host`` or ``host:port``);
     ``id_key`` signs the ids we make, so that an answer to a forged one is not believed; large bodies go to ``spool``.
+    ``clients`` are by the name of the sign-in service; ``tokens`` are those of the account that is connected.
     """
 
     now: Callable[[], datetime]
     allowed_hosts: frozenset[str]
     spool: Path
     id_key: bytes = field(repr=False)
+    clients: Mapping[str, Client] = field(default_factory=dict)
+    tokens: Tokens | None = None
 
 
 class Connection(Protocol):
@@ -439,7 +492,58 @@ class Connector(Protocol):
         """A connection for an account's options, secrets among them. Dials only when used; raises Misconfigured."""
 
     def read(self, raw: Raw) -> Item:
-        """What ``raw`` says. Pure; raises Unreadable."""
+        """What ``raw`` says. Pure; raises Unreadable.
+
+        A function of the channel's module (``read = staticmethod(read)``): another process calls it by its name.
+        """
+
+
+# Signing in at the platform's own page.
+
+
+class Way(StrEnum):
+    """How a person lets us into an account without telling us a password."""
+
+    CODE = "code"  # they open an address on any device and type a code there (RFC 8628)
+    PAGE = "page"  # they sign in at the platform's page, which sends their browser back to us (RFC 8252)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asking:
+    """What a person is asked to do at the platform until ``ends_at``.
+
+    ``code`` is what they type there (way CODE), ``interval`` how long to wait before each ``finish``. ``secrets`` are
+    what ``finish`` needs again; the office seals them meanwhile.
+    """
+
+    url: str
+    code: str = ""
+    ends_at: datetime
+    interval: timedelta = timedelta(0)
+    secrets: Mapping[str, str] = field(repr=False)
+
+
+@runtime_checkable
+class Authorises(Protocol):
+    """A connector that can be let into accounts by the platform's own page."""
+
+    def ways(self, options: Mapping[str, str]) -> tuple[Way, ...]:
+        """How this account is signed in, the usual way first; empty: by what its options hold."""
+
+    def begin(self, options: Mapping[str, str], host: Host, way: Way, *, back: str, state: str) -> Asking:
+        """Ask the platform to ask a person.
+
+        Way PAGE: the browser comes back to ``back`` with ``state``. Raises Misconfigured, PermissionMissing, Transient.
+        """
+
+    def finish(
+        self, options: Mapping[str, str], host: Host, asking: Asking, answer: Mapping[str, str]
+    ) -> Mapping[str, str]:
+        """What the platform gives now that it was asked, for ``Tokens``.
+
+        ``answer`` is what came back with the browser (way PAGE). Raises NotYet while the person has not done it (way
+        CODE); AuthExpired where they said no or took too long; else as ``begin``.
+        """
 
 
 # What goes wrong.
@@ -475,6 +579,14 @@ class RateLimited(ConnectorError):  # noqa: N818
 
 class Transient(ConnectorError):  # noqa: N818
     """It did not work this time, and nothing left the machine."""
+
+
+class NotYet(Transient):
+    """Only from finish: the person has not done it yet; ask again after ``wait``, not before."""
+
+    def __init__(self, wait: timedelta) -> None:
+        super().__init__("Nobody has signed in yet.")
+        self.wait = wait
 
 
 class Refused(ConnectorError):  # noqa: N818

@@ -225,7 +225,7 @@ def _split(manifest: Manifest, answers: Mapping[str, str]) -> tuple[dict[str, An
     """The answers to the manifest's fields: what may be read again, and what is sealed."""
     given: dict[str, Any] = {}
     secrets: dict[str, str] = {}
-    for field in manifest.fields:
+    for field in manifest.asked(manifest.kind(answers)):
         answer = _answer(field, answers.get(field.key, ""))
         (secrets if field.kind is FieldKind.SECRET else given)[field.key] = answer
     return given, secrets
@@ -246,7 +246,8 @@ def _answer(field: Field, answer: str) -> str:
 
 def _keeps_a_secret(manifest: Manifest, options: Mapping[str, str]) -> bool:
     """Whether a secret is left as it was: only then is the old seal opened, which may be impossible."""
-    return any(field.kind is FieldKind.SECRET and not options.get(field.key) for field in manifest.fields)
+    asked = manifest.asked(manifest.kind(options))
+    return any(field.kind is FieldKind.SECRET and not options.get(field.key) for field in asked)
 
 
 def _name(manifest: Manifest, given: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, time
-from typing import Any
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from flask_babel import gettext, lazy_gettext
@@ -23,8 +23,13 @@ LONDON = ZoneInfo("Europe/London")
 
 
 class AccountForm(Form):
-    """What every account is asked beside its channel's own fields, which ``form_for`` adds under ``asked_``."""
+    """What every account is asked beside its channel's own fields, which ``form_for`` adds under ``asked_``.
 
+    ``asked`` are the latter, as an account of this ``kind`` has them; the kind itself is chosen before, not here.
+    """
+
+    kind: ClassVar[str]
+    asked: ClassVar[tuple[Asked, ...]]
     office = SelectField(lazy_gettext("Office"), coerce=int)
     capacity = SelectField(
         lazy_gettext("In which role this account speaks"),
@@ -56,8 +61,9 @@ class AccountForm(Form):
         return usual_since(at)
 
     def answers(self, manifest: Manifest) -> dict[str, str]:
-        """What was typed into the channel's own fields, by their keys."""
-        return {one.key: str(self[f"asked_{one.key}"].data or "") for one in manifest.fields}
+        """What was typed into the channel's own fields, by their keys, and the kind of the account."""
+        typed = {one.key: str(self[f"asked_{one.key}"].data or "") for one in self.asked}
+        return {**typed, manifest.kind_field: self.kind} if manifest.kind_field else typed
 
     def blame(self, problem: Invalid) -> None:
         """Put a problem of a channel's own field beside it."""
@@ -66,10 +72,11 @@ class AccountForm(Form):
         super().blame(problem)
 
 
-def form_for(manifest: Manifest, *, keeps_secrets: bool = False) -> type[AccountForm]:
-    """The form of a channel. ``keeps_secrets``: a secret that is left empty stays as it was."""
-    own = {f"asked_{one.key}": _field(one, keeps_secrets=keeps_secrets) for one in manifest.fields}
-    return type("ChannelForm", (AccountForm,), own)
+def form_for(manifest: Manifest, kind: str, *, keeps_secrets: bool = False) -> type[AccountForm]:
+    """The form of a channel's accounts of that kind. ``keeps_secrets``: a secret that is left empty stays as it was."""
+    asked = tuple(one for one in manifest.asked(kind) if one.key != manifest.kind_field)
+    own = {f"asked_{one.key}": _field(one, keeps_secrets=keeps_secrets) for one in asked}
+    return type("ChannelForm", (AccountForm,), {"kind": kind, "asked": asked, **own})
 
 
 def options(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,10 +84,10 @@ def options(options: Mapping[str, Any]) -> dict[str, Any]:
     return {f"asked_{key}": value for key, value in options.items()}
 
 
-def parts(form: AccountForm, manifest: Manifest) -> tuple[Sequence[Field], Sequence[Field]]:
+def parts(form: AccountForm) -> tuple[Sequence[Field], Sequence[Field]]:
     """The channel's fields in two: those everybody fills in, and those that mostly stay as they are."""
-    usual = [form[f"asked_{one.key}"] for one in manifest.fields if not one.advanced]
-    rare = [form[f"asked_{one.key}"] for one in manifest.fields if one.advanced]
+    usual = [form[f"asked_{one.key}"] for one in form.asked if not one.advanced]
+    rare = [form[f"asked_{one.key}"] for one in form.asked if one.advanced]
     return usual, rare
 
 

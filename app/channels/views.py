@@ -69,7 +69,7 @@ def ask_again(account_id: int) -> ResponseReturnValue:
     """The settings of an account, to be mended; secrets are never shown."""
     account = _account(account_id)
     manifest = _manifest(account.channel)
-    form = form_for(manifest, keeps_secrets=True)(data=options(account.options))
+    form = form_for(manifest, _kind(manifest, account), keeps_secrets=True)(data=options(account.options))
     return _form_page(form, manifest, account)
 
 
@@ -79,7 +79,7 @@ def change(account_id: int) -> ResponseReturnValue:
     """Other settings or a new password; the account keeps its history, and is tried at once."""
     account = _account(account_id)
     manifest = _manifest(account.channel)
-    form = form_for(manifest, keeps_secrets=True)()
+    form = form_for(manifest, _kind(manifest, account), keeps_secrets=True)()
     with form.blaming():
         answers = form.answers(manifest)
         actions.change(session, deployment().sealer, manifest, account, options=answers, by=actor().id, at=now())
@@ -191,9 +191,15 @@ def _manifest(channel: str) -> Manifest:
     return connector.manifest
 
 
+def _kind(manifest: Manifest, account: Account | None = None) -> str:
+    """The kind of account that a form is about: the one picked, else what the account is, else the usual one."""
+    known = account.options if account else {}
+    return manifest.kind({**known, manifest.kind_field: request.args.get("kind", known.get(manifest.kind_field, ""))})
+
+
 def _new_form(manifest: Manifest) -> AccountForm:
     """The form of a channel, with the offices it may be for; the one chosen in the switcher first."""
-    form = form_for(manifest)()
+    form = form_for(manifest, _kind(manifest))()
     mine = [one for one in every_office(session) if one.id in offices()]
     mine.sort(key=lambda one: one.id != current_office())
     form.office.choices = choices(*((one.id, one.name) for one in mine))
@@ -201,7 +207,7 @@ def _new_form(manifest: Manifest) -> AccountForm:
 
 
 def _form_page(form: AccountForm, manifest: Manifest, account: Account | None = None) -> str:
-    usual, rare = parts(form, manifest)
+    usual, rare = parts(form)
     title = account.name if account else gettext("Add %(channel)s", channel=manifest.name)
     return render_template(
         "channels/form.html", title=title, form=form, usual=usual, rare=rare, manifest=manifest, account=account

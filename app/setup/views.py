@@ -239,7 +239,7 @@ def _manifest() -> Manifest:
 
 
 def _channel_form(manifest: Manifest) -> AccountForm:
-    form = form_for(manifest)()
+    form = form_for(manifest, manifest.kind({manifest.kind_field: request.args.get("kind", "")}))()
     del form.office, form.capacity
     return form
 
@@ -250,7 +250,7 @@ def _begin_page(form: BeginForm) -> str:
 
 def _channel_page(form: AccountForm) -> str:
     manifest = _manifest()
-    usual, rare = parts(form, manifest)
+    usual, rare = parts(form)
     tried = channel_queries.accounts(session, [_office().id])
     return _page(
         "channel", 1, gettext("Your first mailbox"), form=form, usual=usual, rare=rare, manifest=manifest, tried=tried

@@ -17,6 +17,8 @@ from imapclient import IMAPClient
 
 from connectors import AuthExpired, ConnectorError, Misconfigured, PermissionMissing, Transient
 from connectors._address import trust
+from connectors._oauth import Bearer
+from connectors.email import consent
 from connectors.email.line import be_patient, in_words, no_starttls, open_line
 from connectors.email.settings import STARTTLS, Server
 
@@ -192,7 +194,11 @@ def _encrypt(client: Client, server: Server) -> None:
 
 
 def _sign_in(client: Client, server: Server) -> None:
-    """By AUTHENTICATE PLAIN, which takes every character, else by LOGIN; the line is encrypted by now."""
+    """By a token; or by AUTHENTICATE PLAIN, which takes every character, else by LOGIN. The line is encrypted."""
+    bearer = server.bearer
+    if bearer is not None:
+        consent.present(bearer, lambda token: _show_token(client, server, bearer, token))
+        return
     plain = client.has_capability("AUTH=PLAIN")
     if not plain and client.has_capability("LOGINDISABLED"):
         raise Misconfigured(f"“{server.host}” lets nobody sign in with a password.", "imap_host")
@@ -204,6 +210,23 @@ def _sign_in(client: Client, server: Server) -> None:
         if code(error) in SERVER_TROUBLE:
             raise Transient(f"“{server.host}” cannot check the password just now{_said(error)}.") from error
         raise AuthExpired(f"“{server.host}” does not accept the user name or the password{_said(error)}.") from error
+
+
+def _show_token(client: Client, server: Server, bearer: Bearer, token: str) -> None:
+    """AUTHENTICATE with an access token; raises AuthExpired where the server does not take it."""
+    mechanism = consent.mechanism(lambda name: client.has_capability(f"AUTH={name}"), server)
+    messages = iter((consent.token_message(mechanism, server, token),))
+    try:
+        # The second time it asks, it explains its refusal: only after our last word does it give its verdict.
+        client._command_and_check(  # noqa: SLF001 - its own oauth2_login repeats the token instead
+            "authenticate", mechanism, lambda _: next(messages, consent.last_word(mechanism))
+        )
+    except imaplib.IMAP4.abort:
+        raise
+    except imaplib.IMAP4.error as error:
+        if code(error) in SERVER_TROUBLE:
+            raise Transient(f"“{server.host}” cannot check the sign-in just now{_said(error)}.") from error
+        raise consent.refused(server, bearer.service, _text(error), _said(error)) from error
 
 
 def _drop(client: Client, *, politely: bool) -> None:

@@ -7,12 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Self
 
-from connectors import Field, FieldKind, Manifest, Misconfigured
+from connectors import Client, Field, FieldKind, Manifest, Misconfigured
+from connectors._oauth import GOOGLE, MICROSOFT, Bearer
 
 TLS: Final = "tls"
 STARTTLS: Final = "starttls"
 SERVER_FILES: Final = "server"
 WE_FILE: Final = "postbag"
+PASSWORD: Final = "password"  # noqa: S105 - a way of signing in
+OTHER: Final = "oauth"
+BY_PAGE: Final = (MICROSOFT, GOOGLE, OTHER)
 
 _ENCRYPTION: Final = (
     (TLS, "Encrypted from the start (TLS)"),
@@ -40,6 +44,12 @@ _PROVIDERS: Final[Mapping[str, tuple[str, str, str, str]]] = {
     "fastmail.com": ("imap.fastmail.com", "smtp.fastmail.com", TLS, WE_FILE),
 }
 
+# Whoever signs in at their page has a mailbox there, whatever the domain of the address.
+_AT_HOME: Final[Mapping[str, tuple[str, str, str, str]]] = {
+    MICROSOFT: ("outlook.office365.com", "smtp.office365.com", STARTTLS, SERVER_FILES),
+    GOOGLE: ("imap.gmail.com", "smtp.gmail.com", TLS, SERVER_FILES),
+}
+
 # Conservative on purpose: what fits here needs no quoting in any header or SMTP command.
 ADDRESS: Final = re.compile(
     r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@(?=.{1,253}\Z)[^\W_]([\w-]*[^\W_])?(\.[^\W_]([\w-]*[^\W_])?)*"
@@ -53,7 +63,21 @@ MANIFEST: Final = Manifest(
     has_subject=True,
     largest=_LARGEST_MAIL,
     writes_first=True,
+    kind_field="sign_in",
     fields=(
+        Field(
+            key="sign_in",
+            label="How you sign in",
+            kind=FieldKind.CHOICE,
+            required=False,
+            default=PASSWORD,
+            choices=(
+                (PASSWORD, "A mailbox with a password"),
+                (MICROSOFT, "Microsoft 365 or Outlook"),
+                (GOOGLE, "Google: Workspace or Gmail"),
+                (OTHER, "Another provider's sign-in page (OAuth)"),
+            ),
+        ),
         Field(key="address", label="E-mail address", kind=FieldKind.EMAIL, help="The address that residents write to."),
         Field(
             key="name",
@@ -66,6 +90,7 @@ MANIFEST: Final = Manifest(
             label="Password",
             kind=FieldKind.SECRET,
             help="Many providers want an app password here, made on their own security page.",
+            kinds=(PASSWORD,),
         ),
         Field(
             key="user",
@@ -134,6 +159,7 @@ MANIFEST: Final = Manifest(
             required=False,
             help="Left empty: the same as for reading.",
             advanced=True,
+            kinds=(PASSWORD,),
         ),
         Field(
             key="smtp_password",
@@ -142,6 +168,32 @@ MANIFEST: Final = Manifest(
             required=False,
             help="Left empty: the same as for reading.",
             advanced=True,
+            kinds=(PASSWORD,),
+        ),
+        Field(
+            key="client_id",
+            label="Client id",
+            required=False,
+            help="Left empty: the one under which this Postbag is registered with the sign-in service.",
+            advanced=True,
+            kinds=BY_PAGE,
+        ),
+        Field(
+            key="client_secret",
+            label="Client secret",
+            kind=FieldKind.SECRET,
+            required=False,
+            help="Only together with a client id of your own, where the service wants a secret.",
+            advanced=True,
+            kinds=BY_PAGE,
+        ),
+        Field(
+            key="tenant",
+            label="Organisation at Microsoft (tenant)",
+            required=False,
+            help="Its domain or id. Left empty: what this Postbag is set to, mostly any.",
+            advanced=True,
+            kinds=(MICROSOFT,),
         ),
         Field(
             key="sent_folder",
@@ -161,8 +213,9 @@ MANIFEST: Final = Manifest(
         ),
     ),
     needs=(
-        "The address and its password, or an app password where the provider wants one.",
-        "A provider that lets other programs read mail (IMAP) and send it (SMTP) with a password.",
+        "With Microsoft 365 or Google: you sign in on their own page, and Postbag never sees your password.",
+        "Else: the address and its password, or an app password where the provider wants one.",
+        "A provider that lets other programs read mail (IMAP) and send it (SMTP).",
     ),
     sees=(
         "Every mail in the folders that you choose, from the day that you choose.",
@@ -179,7 +232,10 @@ MANIFEST: Final = Manifest(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Server:
-    """One mail server and who we are there. ``protocol`` is also the prefix of its fields."""
+    """One mail server and who we are there. ``protocol`` is also the prefix of its fields.
+
+    Signed in with a token of ``bearer`` where there is one, else with the password.
+    """
 
     protocol: str
     host: str
@@ -187,14 +243,20 @@ class Server:
     security: str
     user: str
     password: str = field(repr=False)
+    bearer: Bearer | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """An account's options, checked and completed. ``folders`` empty: inbox and junk."""
+    """An account's options, checked and completed. ``folders`` empty: inbox and junk.
+
+    ``sign_in`` is PASSWORD or the name of a sign-in service; ``client`` is what the account itself says of the latter.
+    """
 
     address: str
     name: str
+    sign_in: str
+    client: Client
     imap: Server
     smtp: Server
     folders: tuple[str, ...]
@@ -205,24 +267,28 @@ class Settings:
     def parse(cls, options: Mapping[str, str]) -> Self:
         """What ``options`` come to; raises Misconfigured with the field that cannot be right."""
         given = {key: value if key.endswith("password") else value.strip() for key, value in options.items()}
-        address = given.get("address", "")
+        sign_in, address = MANIFEST.kind(given), given.get("address", "")
         if not ADDRESS.fullmatch(address):
             raise Misconfigured("This is not an e-mail address.", "address")
-        if not given.get("password"):
+        if sign_in == PASSWORD and not given.get("password"):
             raise Misconfigured("The password is missing.", "password")
-        for key in ("name", "user", "smtp_user", "sent_folder"):
+        for key in ("name", "user", "smtp_user", "sent_folder", "client_id"):
             if _CONTROL.search(given.get(key, "")):
                 raise Misconfigured("This holds a character that cannot be used here.", key)
-        imap_host, smtp_host, smtp_security, copies = _guess(address)
-        user = given.get("user") or address
-        login = (user, given["password"])
+        imap_host, smtp_host, smtp_security, copies = _AT_HOME.get(sign_in) or _guess(address)
+        user, password = given.get("user") or address, given.get("password", "")
+        login = (user, password)
         imap = _server("imap", given, imap_host, TLS, login)
-        login = (given.get("smtp_user") or user, given.get("smtp_password") or given["password"])
+        login = (given.get("smtp_user") or user, given.get("smtp_password") or password)
         smtp = _server("smtp", given, smtp_host, smtp_security, login)
         folders = dict.fromkeys(_folder(line.strip()) for line in given.get("folders", "").splitlines() if line.strip())
         return cls(
             address=address,
             name=given.get("name", ""),
+            sign_in=sign_in,
+            client=Client(
+                id=given.get("client_id", ""), secret=given.get("client_secret", ""), tenant=given.get("tenant", "")
+            ),
             imap=imap,
             smtp=smtp,
             folders=tuple(folders),

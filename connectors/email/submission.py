@@ -12,6 +12,8 @@ from typing import Final
 
 from connectors import Ambiguous, AuthExpired, ConnectorError, Misconfigured, Prepared, Refused, TooLong, Transient
 from connectors._address import trust
+from connectors._oauth import Bearer
+from connectors.email import consent
 from connectors.email.line import READ_SECONDS, in_words, no_starttls, open_line
 from connectors.email.settings import STARTTLS, Server
 
@@ -116,8 +118,12 @@ def _greet(smtp: smtplib.SMTP, server: Server) -> None:
 
 
 def _sign_in(smtp: smtplib.SMTP, server: Server) -> None:
-    """PLAIN or LOGIN, in UTF-8, over the encrypted line only (smtplib's own login takes ASCII passwords alone)."""
+    """By a token; or by PLAIN or LOGIN, in UTF-8 (smtplib's own login takes ASCII passwords alone)."""
+    bearer = server.bearer
     offered = smtp.esmtp_features.get("auth", "").upper().split()
+    if bearer is not None:
+        consent.present(bearer, lambda token: _show_token(smtp, server, bearer, token))
+        return
     if "PLAIN" in offered:
         whole = b"\0".join((b"", server.user.encode(), server.password.encode()))
         code, text = smtp.docmd("AUTH", f"PLAIN {base64.b64encode(whole).decode()}")
@@ -132,6 +138,23 @@ def _sign_in(smtp: smtplib.SMTP, server: Server) -> None:
         raise AuthExpired(f"“{server.host}” does not accept the user name or the password for sending{_said(text)}.")
     if code != _SIGNED_IN:
         raise Transient(f"“{server.host}” cannot check the password just now{_said(text)}.")
+
+
+def _show_token(smtp: smtplib.SMTP, server: Server, bearer: Bearer, token: str) -> None:
+    """AUTH with an access token; raises AuthExpired where the server does not take it.
+
+    The token goes in a line of its own: with it AUTH would be longer than a command may be (RFC 4954 section 4).
+    """
+    offered = smtp.esmtp_features.get("auth", "").upper().split()
+    mechanism = consent.mechanism(lambda name: name in offered, server)
+    code, text = smtp.docmd("AUTH", mechanism)
+    for message in (consent.token_message(mechanism, server, token), consent.last_word(mechanism)):
+        if code == _CONTINUE:  # the second time it explains its refusal, and waits before it gives its verdict
+            code, text = smtp.docmd(base64.b64encode(message).decode())
+    if code in _WRONG_PASSWORD or code >= _FINAL:
+        raise consent.refused(server, bearer.service, text.decode("utf-8", "replace"), _said(text))
+    if code != _SIGNED_IN:
+        raise Transient(f"“{server.host}” cannot check the sign-in just now{_said(text)}.")
 
 
 def _sender(smtp: smtplib.SMTP, address: str) -> None:

@@ -1,5 +1,7 @@
 """Dovecot, as an ordinary user would run it: any user name, the password "secret", Maildir folders.
 
+Who signs in with a token (XOAUTH2, OAUTHBEARER) is let in where ``issuer`` says that it is theirs.
+
 A user name that begins with ``unavailable`` finds a server that cannot check passwords just now, when the password is
 not "secret".
 """
@@ -20,6 +22,7 @@ from imapclient import IMAPClient
 
 from tests.servers import account
 from tests.servers.certificates import Authority, Certificate
+from tests.servers.issuer import Issuer
 
 PASSWORD = "secret"
 _AT_ONCE = 100  # mails in one APPEND (RFC 3502): six times as fast as one by one
@@ -35,6 +38,7 @@ class Dovecot:
         self.folder = account.folder()
         self.authority = Authority(self.folder)
         self.ca_file = self.authority.file
+        self.issuer = Issuer(self.authority)
         self.mail = self.folder / "mail"
         self.imap_port, self.imaps_port = account.free_port(), account.free_port()
         self._made: Certificate = getattr(self.authority, certificate)()
@@ -42,14 +46,17 @@ class Dovecot:
 
     def __enter__(self) -> Self:
         try:
+            self.issuer.start()
             self._start()
         except BaseException:
+            self.issuer.stop()
             account.remove(self.folder)
             raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         account.stop(self._process)
+        self.issuer.stop()
         account.remove(self.folder)
 
     def _start(self) -> None:
@@ -60,6 +67,7 @@ class Dovecot:
         account.give(self.mail)
         (self.folder / "check").write_text(_CHECK)
         (self.folder / "check").chmod(0o755)
+        (self.folder / "oauth2.conf").write_text(_OAUTH2.format(port=self.issuer.plain_port))
         settings = self.folder / "dovecot.conf"
         settings.write_text(self._settings())
         self._process = account.start([program, "-F", "-c", settings], cwd=self.folder)
@@ -168,6 +176,15 @@ name=$(head -c 512 <&3 | tr '\\0' '\\n' | head -n 1)
 case "$name" in unavailable*) exit 111;; *) exit 1;; esac
 """
 
+# The token goes to the issuer as a Bearer header; an ended one has to come back with an address, or it is "trouble".
+_OAUTH2 = """
+introspection_mode = auth
+introspection_url = http://127.0.0.1:{port}/introspect
+username_attribute = email
+active_attribute = active
+active_value = true
+"""
+
 _SETTINGS = """
 base_dir = {folder}/run
 state_dir = {folder}/state
@@ -184,16 +201,23 @@ ssl_key = <{key}
 mail_location = maildir:{folder}/mail/%u
 mail_fsync = never
 rawlog_dir = {folder}/spoken/%u
-auth_mechanisms = plain login
+auth_mechanisms = plain login xoauth2 oauthbearer
 auth_failure_delay = 0
 login_trusted_networks =
 mail_max_userip_connections = 100
 passdb {{
+  driver = oauth2
+  mechanisms = xoauth2 oauthbearer
+  args = {folder}/oauth2.conf
+}}
+passdb {{
   driver = static
+  mechanisms = plain login
   args = password=secret
 }}
 passdb {{
   driver = checkpassword
+  mechanisms = plain login
   args = {folder}/check
 }}
 userdb {{

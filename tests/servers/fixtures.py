@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.servers.dovecot import Dovecot
+from tests.servers.issuer import Issuer
 from tests.servers.smtp import Smtp
 
 
@@ -24,6 +25,14 @@ def smtp(dovecot: Dovecot) -> Iterator[Smtp]:
     """A mail server that delivers into Dovecot's mailboxes."""
     with Smtp(dovecot) as server:
         yield server
+
+
+@pytest.fixture
+def issuer(dovecot: Dovecot) -> Iterator[Issuer]:
+    """The sign-in service that the mail servers ask about tokens; every test finds it in order."""
+    dovecot.issuer.mend()
+    yield dovecot.issuer
+    dovecot.issuer.mend()
 
 
 @pytest.fixture

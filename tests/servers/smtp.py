@@ -11,6 +11,8 @@ What it does with a recipient goes by the name before the @:
 anything else  accepted; into the Dovecot mailbox of that address where there is one
 =============  ===========================================================
 
+Who signs in with a token (XOAUTH2) is let in where Dovecot's issuer says that it is theirs.
+
 As sender, ``forbidden`` is refused at MAIL FROM. A user ``unavailable…`` meets a server that cannot check passwords.
 """
 
@@ -41,6 +43,7 @@ class Smtp:
         self.ca_file = self.authority.file
         self.starttls_port, self.tls_port = account.free_port(), account.free_port()
         self._made: Certificate = getattr(self.authority, certificate)()
+        self._issuer = 1 if dovecot is None else dovecot.issuer.plain_port
         self._boxes = self.folder / "boxes" if dovecot is None else dovecot.mail
         self._all = self.folder / "all"
         self._tls = tls
@@ -76,6 +79,7 @@ class Smtp:
                 tls=self.tls_port,
                 advertise="*" if self._tls else "",
                 password=PASSWORD,
+                issuer=self._issuer,
                 most=SIZE_MOST,
             )
         )
@@ -225,5 +229,16 @@ plain:
                          {{${{readfile{{/not/there}}}}}} \
                          {{${{if eq{{$auth3}}{{{password}}}}}}}}}
   server_set_id = $auth2
+  server_advertise_condition = ${{if def:tls_in_cipher}}
+
+xoauth2:
+  driver = plaintext
+  public_name = XOAUTH2
+  server_prompts = :
+  server_condition = ${{if match{{$auth1}}{{\\N^user=([^\\x01]*)\\x01auth=Bearer ([^\\x01]*)\\x01\\x01$\\N}} \\
+                         {{${{readsocket{{inet:127.0.0.1:{issuer}}} \\
+                                        {{GET /verdict?user=$1&token=$2 HTTP/1.0\\r\\n\\r\\n}}{{5s}}}}}} \\
+                         {{no}}}}
+  server_set_id = ${{if match{{$auth1}}{{\\N^user=([^\\x01]*)\\N}}{{$1}}}}
   server_advertise_condition = ${{if def:tls_in_cipher}}
 """
