@@ -111,6 +111,7 @@ class Conversation(Base):
     window_ends_at: Mapped[datetime | None] = mapped_column(default=None)
     # "looks related", never joined by itself
     related_case_id: Mapped[int | None] = mapped_column(sa.ForeignKey("case.id"), default=None)
+    joined_from_id: Mapped[int | None] = mapped_column(sa.ForeignKey("case.id"), default=None)  # it can go back there
 
 
 class Participant(Base):

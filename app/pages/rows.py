@@ -212,6 +212,7 @@ class ConversationRow:
     last_message_id: int
     window_ends_at: datetime | None
     related_case_id: int | None
+    joined_from_id: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from app.pages import live as live_answer
 from app.pages import progress as progressing
 from app.pages.listing import Drawer, Listing, listing, wanted
 from app.pages.queries import View
+from app.pages.related import related
 from app.pages.rows import CasePage
 from app.people.finding import alike
 from app.replies.models import Mode
@@ -93,6 +94,8 @@ def case(case_id: int) -> ResponseReturnValue:
     args = request.args
     conversation_id, before = args.get("conversation", type=int), args.get("before", type=int)
     page = queries.case_page(session, offices(), case_id, conversation_id=conversation_id, before=before)
+    if page.case.merged_into_id is not None:
+        return redirect(url_for(".case", case_id=page.case.merged_into_id), 303)
     can_handle = page.case.office_id in actor().offices_with(Permission.HANDLE_CASES)
     if page.case.is_unread and can_handle and request.headers.get("Purpose") != "prefetch":
         note_read(partial(casework.read, case_id=case_id, offices=offices(), by=actor().id))
@@ -104,6 +107,7 @@ def case(case_id: int) -> ResponseReturnValue:
         clock=casework.clock(page, now()),
         composer=_composer(page) if can_handle else None,
         can_handle=can_handle,
+        related=related(session, page, offices()) if can_handle else None,
         assignable=_choices(page.case.office_id, page.case.owner_id) if can_handle else [],
         me=actor().id,
     )

@@ -12,7 +12,7 @@ from app.clock import now
 from app.errors import Problem
 from app.messages.models import Conversation
 from app.office.queries import rules
-from app.replies import actions, forms, outbox, queries
+from app.replies import actions, forms, joining, outbox, queries
 from app.replies.models import Mode, Reply
 from app.web import deployment
 from app.web.errors import sentence
@@ -115,6 +115,42 @@ def not_delivered(reply_id: int) -> ResponseReturnValue:
     return _back(_of(reply))
 
 
+@blueprint.post("/conversations/<int:conversation_id>/join")
+@allow(Permission.HANDLE_CASES)
+def join(conversation_id: int) -> ResponseReturnValue:
+    """Have it go on in another case, named by its reference."""
+    conversation = _conversation(conversation_id)
+    try:
+        into = joining.by_reference(session, conversation.office_id, request.form.get("reference", ""))
+        joining.join(session, conversation, into, by=actor().id)
+    except Problem as problem:
+        blame(sentence(problem), getattr(problem, "field", ""))
+        return redirect(url_for("pages.change", case_id=conversation.case_id, _anchor="join"), 303)
+    said = gettext("It goes on in %(reference)s.", reference=into.reference)
+    tell(said, undo=url_for("replies.split_off", conversation_id=conversation.id))
+    return redirect(_page_of(conversation), 303)
+
+
+@blueprint.post("/conversations/<int:conversation_id>/split-off")
+@allow(Permission.HANDLE_CASES)
+def split_off(conversation_id: int) -> ResponseReturnValue:
+    """Take it back to the case that it was joined from."""
+    conversation = _conversation(conversation_id)
+    joining.split_off(session, conversation, by=actor().id)
+    tell(gettext("It is a case of its own again."))
+    return redirect(_page_of(conversation), 303)
+
+
+@blueprint.post("/conversations/<int:conversation_id>/unrelated")
+@allow(Permission.HANDLE_CASES)
+def unrelated(conversation_id: int) -> ResponseReturnValue:
+    """It only looked as if it belonged to another case."""
+    conversation = _conversation(conversation_id)
+    conversation.related_case_id = None
+    tell(gettext("It stays a case of its own."))
+    return _back(conversation)
+
+
 def _conversation(conversation_id: int) -> Conversation:
     """The conversation; whoever writes in it has read its case."""
     conversation = queries.conversation(session, conversation_id, offices())
@@ -131,6 +167,9 @@ def _of(reply: Reply) -> Conversation:
 def _back(conversation: Conversation, anchor: str = "") -> ResponseReturnValue:
     """The page that the button stood on, else the conversation; at the composer where there is something to mend."""
     given = request.form.get("back", "")
-    here = url_for("pages.case", case_id=conversation.case_id, conversation=conversation.id)
-    href = local(given) if given else here
+    href = local(given) if given else _page_of(conversation)
     return redirect(f"{href.partition('#')[0]}#{anchor}" if anchor else href, 303)
+
+
+def _page_of(conversation: Conversation) -> str:
+    return url_for("pages.case", case_id=conversation.case_id, conversation=conversation.id)
