@@ -372,7 +372,7 @@ def message_parse(files: Sequence[Path]) -> None:
     failed = False
     for path in files:
         try:
-            click.echo(json.dumps(facts(path.read_bytes()), ensure_ascii=False))
+            click.echo(json.dumps(facts(path), ensure_ascii=False))
         except ConnectorError as error:
             failed = True
             click.echo(f"{path}: {error}", err=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from app.messages.reader import name_of
 from connectors import (
     AuthExpired,
     Batch,
@@ -116,6 +117,11 @@ def test_a_manifest_holds_what_its_form_and_its_pages_need(connector: Connector)
     assert manifest.sees
     assert manifest.cannot_see
     assert all(line.endswith(".") for line in (*manifest.needs, *manifest.sees, *manifest.cannot_see))
+
+
+def test_its_reader_can_be_called_by_its_name_in_another_process(connector: Connector) -> None:
+    module, _, name = name_of(connector.read).partition(":")
+    assert getattr(importlib.import_module(module), name) is connector.read
 
 
 def test_connecting_dials_nothing(peer: Peer, dial: Callable[..., Connection]) -> None:

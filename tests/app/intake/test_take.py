@@ -28,7 +28,7 @@ from app.messages.models import (
 from app.people.models import Identity, Person
 from app.replies.models import Reply, Sending
 from tests import make
-from tests.app.folder_channel import FolderChannel
+from tests.app.folder_channel import FolderChannel, read_better
 from tests.app.intake.conftest import Desk
 from tests.conftest import Clock
 
@@ -106,7 +106,7 @@ def test_a_newer_reader_takes_what_an_older_one_could_not(desk: Desk) -> None:
     desk.platform.post("0001", subject="Odd", unreadable=True)
     desk.fetch()
     newer = FolderChannel(desk.platform, as_mail=True, reader=2)
-    newer.refuses_unreadable = False
+    newer.read = read_better
     assert take(desk.with_channel(newer).deployment, desk.account_id) == {Fate.MESSAGE: 1}
     assert desk.subjects() == ["Odd"]
 
