@@ -30,7 +30,7 @@ def create_app(settings: Settings | None = None, *, deployment: Deployment | Non
     from app.replies import views as reply_views
     from app.settings import Settings
     from app.setup import views as setup_views
-    from app.staff import present
+    from app.staff import present, security
     from app.staff import views as staff_views
     from app.web import guard, shell
     from app.web.setting_up import flask_app
@@ -40,6 +40,7 @@ def create_app(settings: Settings | None = None, *, deployment: Deployment | Non
     door = "demonstration.enter" if made.settings.demonstration else "staff.sign_in"
     guard.install(app, load=present.load, sign_in=door, confirm="staff.confirm")
     shell.install(app, rail=rail.rail, desk=present.desk, footer=present.footer)
+    security.install(app, made.keys)
     present.install(app, open_count=cases.open_count)
     for views in (
         staff_views,

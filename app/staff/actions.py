@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import re
 import secrets
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -17,8 +18,7 @@ from app import jobs
 from app.audit.actions import record
 from app.errors import Conflict, Invalid, Missing
 from app.office.models import Office
-from app.secrets import Sealer
-from app.staff import queries, second_step
+from app.staff import queries
 from app.staff.models import Attempt, Link, Membership, Purpose, Role, SignIn, Staff
 from app.staff.passwords import PasswordHash, Passwords
 
@@ -201,46 +201,26 @@ def tried(session: Session, key_hash: str, purpose: str, *, succeeded: bool, at:
     session.execute(sa.delete(Attempt).where(Attempt.key_hash == key_hash, Attempt.made_at < at - _FORGOTTEN_AFTER))
 
 
-def give_password(
-    session: Session, passwords: Passwords, *, email: str, password: str, address: str, machine: str, at: datetime
-) -> Staff:
-    """Whoever the pair belongs to; ``address`` and ``machine`` are the keys that tries are counted under.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tally:
+    """What tries are counted under: a key of ``key_for``, what was tried, and how many may fail in a row."""
 
-    Raises Invalid for a wrong pair and for one too many tries, in the same words and after the same work whether
-    anybody is known by the address. Every try is written down: the caller keeps it although the answer is a refusal.
+    key_hash: str
+    purpose: str
+    most: int = queries.TRIES
+
+
+def passes(session: Session, check: Callable[[], bool], *tallies: Tally, at: datetime) -> bool:
+    """Whether a try is right, as ``check`` says; written down under each tally, for the caller to keep in any case.
+
+    Raises Invalid, in the same words for everybody and without asking ``check``, after one too many.
     """
-    _must_not_wait(session, address, "sign_in", at)
-    _must_not_wait(session, machine, "machine", at, tries=queries.TRIES_OF_A_MACHINE)
-    staff = queries.by_email(session, email)
-    kept = staff.password if staff is not None and staff.active else None
-    is_right = passwords.verify(password, kept)
-    tried(session, address, "sign_in", succeeded=is_right, at=at)
-    tried(session, machine, "machine", succeeded=is_right, at=at)
-    if staff is None or not is_right:
-        raise Invalid("The email address and the password do not belong together. Check both and try again.")
-    if passwords.is_dated(kept or ""):
-        staff.password = passwords.renew(password)
-    return staff
-
-
-def give_code(session: Session, staff: Staff, code: str, sealer: Sealer, *, address: str, at: datetime) -> None:
-    """The second step; raises Invalid for a wrong code and for one too many tries. Every try is written down."""
-    _must_not_wait(session, address, "code", at)
-    is_right = pass_second_step(session, staff, code, sealer, at=at)
-    tried(session, address, "code", succeeded=is_right, at=at)
-    if not is_right:
-        raise Invalid("That code does not fit. Type the one your phone shows now, or a recovery code.", field="code")
-
-
-def confirm_password(
-    session: Session, passwords: Passwords, staff: Staff, password: str, *, address: str, at: datetime
-) -> None:
-    """Whoever is signed in shows it again; raises Invalid when wrong or tried too often. Every try is written down."""
-    _must_not_wait(session, address, "sign_in", at)
-    is_right = passwords.verify(password, staff.password)
-    tried(session, address, "sign_in", succeeded=is_right, at=at)
-    if not is_right:
-        raise Invalid("That is not your password.", field="password")
+    for tally in tallies:
+        _must_not_wait(session, tally, at)
+    is_right = check()
+    for tally in tallies:
+        tried(session, tally.key_hash, tally.purpose, succeeded=is_right, at=at)
+    return is_right
 
 
 def begin_sign_in(session: Session, staff: Staff, *, browser: str, at: datetime) -> str:
@@ -295,18 +275,16 @@ def end_sign_ins(session: Session, staff_id: int, *, at: datetime, but_not: int 
 
 
 def set_password(
-    session: Session,
-    staff: Staff,
-    password: str,
-    passwords: Passwords,
-    *,
-    by: int | None,
-    at: datetime,
-    keep: int | None = None,
+    session: Session, staff: Staff, password: str, passwords: Passwords, *, by: int | None, at: datetime
 ) -> None:
-    """Another password. Every session but ``keep`` ends, and every link; raises Invalid when it is easily guessed."""
+    """Another password; raises Invalid when it is easily guessed."""
     staff.password = passwords.hash(password, own_words=(staff.name, staff.email))
-    end_sign_ins(session, staff.id, at=at, but_not=keep)
+    password_changed(session, staff, by=by, at=at)
+
+
+def password_changed(session: Session, staff: Staff, *, by: int | None, at: datetime) -> None:
+    """What ends with a password: every session that was begun with it, and every link."""
+    end_sign_ins(session, staff.id, at=at)
     query = sa.update(Link).where(Link.staff_id == staff.id, Link.used_at.is_(None))
     session.execute(query.values(used_at=at))
     record(session, "set_password", "staff", staff.id, office_id=0, by=by)
@@ -377,19 +355,10 @@ def follow(session: Session, link: Link, password: str, passwords: Passwords, *,
 # ── The second step ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def turn_on_second_step(
-    session: Session, staff: Staff, secret: str, code: str, sealer: Sealer, *, at: datetime
-) -> list[str]:
-    """Ask for a code from now on, once the phone has shown that it can make one. The recovery codes come back, once."""
-    counter = second_step.counter_of(code, secret, at=at, last_counter=None)
-    if counter is None:
-        raise Invalid(
-            "That code does not fit. Check the clock of your phone, and type the code it shows now.", field="code"
-        )
-    staff.totp_secret = sealer.seal({"totp": secret})
-    staff.totp_counter = counter
+def turn_on_second_step(session: Session, staff: Staff, secret: str) -> None:
+    """Ask for a code from now on: the phone has shown that it can make one of ``secret``, which is sealed."""
+    staff.totp_secret = secret
     record(session, "turn_on_second_step", "staff", staff.id, office_id=0, by=staff.id)
-    return new_recovery_codes(session, staff)
 
 
 def turn_off_second_step(session: Session, staff: Staff, *, by: int, at: datetime) -> None:
@@ -401,33 +370,20 @@ def turn_off_second_step(session: Session, staff: Staff, *, by: int, at: datetim
     record(session, "turn_off_second_step", "staff", staff.id, office_id=0, by=by)
 
 
-def new_recovery_codes(session: Session, staff: Staff) -> list[str]:
-    """Ten codes, each good once, in place of those before."""
-    codes = second_step.new_codes()
-    staff.recovery_codes = [second_step.kept(code) for code in codes]
+def set_recovery_codes(session: Session, staff: Staff, codes: Sequence[str]) -> None:
+    """Recovery codes, sealed, in place of those before."""
+    staff.recovery_codes = list(codes)
     record(session, "new_recovery_codes", "staff", staff.id, office_id=0, by=staff.id)
-    return codes
 
 
-def pass_second_step(session: Session, staff: Staff, code: str, sealer: Sealer, *, at: datetime) -> bool:
-    """Whether ``code`` is what the phone shows now, or a recovery code; either is used up by it."""
-    if staff.totp_secret is None:
-        return False
-    secret = sealer.open(staff.totp_secret)["totp"]
-    counter = second_step.counter_of(code, secret, at=at, last_counter=staff.totp_counter)
-    if counter is not None:
-        staff.totp_counter = counter
-        return True
-    kept = second_step.kept(code)
-    if kept not in staff.recovery_codes:
-        return False
-    staff.recovery_codes = [one for one in staff.recovery_codes if one != kept]
+def use_recovery_code(session: Session, staff: Staff, place: int) -> None:
+    """The one at ``place`` of the list was used, and is good for nothing any more."""
+    staff.recovery_codes = [code for at, code in enumerate(staff.recovery_codes) if at != place]
     record(session, "use_recovery_code", "staff", staff.id, office_id=0, by=staff.id, left=len(staff.recovery_codes))
-    return True
 
 
-def _must_not_wait(session: Session, key_hash: str, purpose: str, at: datetime, *, tries: int = queries.TRIES) -> None:
-    until = queries.wait_until(session, key_hash, purpose, at, tries=tries)
+def _must_not_wait(session: Session, tally: Tally, at: datetime) -> None:
+    until = queries.wait_until(session, tally.key_hash, tally.purpose, at, tries=tally.most)
     if until is not None:
         minutes = max(1, -(-(until - at) // timedelta(minutes=1)))
         raise Invalid(

@@ -23,8 +23,8 @@ class Role(StrEnum):
 class Staff(Base):
     """Somebody who signs in. ``is_administrator`` is a flag of the install: alone it shows no casework.
 
-    Without a ``password`` the invitation has not been taken up. With a ``totp_secret`` (sealed) signing in takes a
-    second step; ``totp_counter`` is the last code used, so that none is good twice; ``recovery_codes`` are hashes.
+    Without a ``password`` the invitation has not been taken up. With a ``totp_secret`` signing in takes a second step;
+    ``totp_counter`` is the last code used, so that none is good twice. Secret and ``recovery_codes`` are sealed.
     """
 
     __tablename__ = "staff"
@@ -36,7 +36,7 @@ class Staff(Base):
     password: Mapped[str | None] = mapped_column(default=None, repr=False)
     active: Mapped[bool] = mapped_column(default=True)
     is_administrator: Mapped[bool] = mapped_column(default=False)
-    totp_secret: Mapped[bytes | None] = mapped_column(default=None, repr=False)
+    totp_secret: Mapped[str | None] = mapped_column(default=None, repr=False)
     totp_counter: Mapped[int | None] = mapped_column(default=None, repr=False)
     recovery_codes: Mapped[list[Any]] = mapped_column(default_factory=list, repr=False)
     language: Mapped[str] = mapped_column(default="en")

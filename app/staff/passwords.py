@@ -10,13 +10,12 @@ from __future__ import annotations
 import hmac
 import re
 import unicodedata
+from base64 import b64encode
 from functools import cache
-from hashlib import sha256
 from pathlib import Path
 from typing import Final, NewType
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
+from passlib.context import CryptContext
 
 from app.errors import Invalid
 
@@ -30,12 +29,25 @@ _FEWEST_DIFFERENT: Final = 5
 _SHORTEST_OWN_WORD: Final = 4
 
 
+# How Flask-Security and we keep passwords. One kept at other costs is kept anew when it is next given.
+SCHEME: Final = "argon2"
+COSTS: Final = {
+    "argon2__type": "ID",
+    "argon2__time_cost": 2,
+    "argon2__memory_cost": 19 * 1024,
+    "argon2__parallelism": 1,
+}
+
+
 class Passwords:
-    """Hashes and checks under one pepper. The same work is done for an account that does not exist."""
+    """Keeps passwords under one pepper, where there is no request: at a command, and with what a link is good for.
+
+    What comes out is what Flask-Security makes of the same password, and is checked by nobody else.
+    """
 
     def __init__(self, pepper: str) -> None:
         self._pepper = pepper.encode()
-        self._hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+        self._context = CryptContext([SCHEME], **COSTS)
 
     def hash(self, password: str, *, own_words: tuple[str, ...] = ()) -> PasswordHash:
         """``password`` as it is kept; raises Invalid (field ``password``) when it is easily guessed.
@@ -43,41 +55,18 @@ class Passwords:
         ``own_words`` are what everybody knows of the person: name, address, office.
         """
         must_do(password, own_words)
-        return PasswordHash(self._hasher.hash(self._peppered(password)))
-
-    def verify(self, password: str, kept: str | None) -> bool:
-        """Whether ``password`` is the one kept; takes as long when there is none."""
-        try:
-            self._hasher.verify(kept or self._nobody, self._peppered(password))
-        except (VerificationError, InvalidHashError):
-            return False
-        return kept is not None
-
-    def is_dated(self, kept: str) -> bool:
-        """Whether it was kept under weaker parameters than today's."""
-        return self._hasher.check_needs_rehash(kept)
-
-    def renew(self, password: str) -> PasswordHash:
-        """A password that was just verified, kept under today's parameters."""
-        return PasswordHash(self._hasher.hash(self._peppered(password)))
-
-    @property
-    def _nobody(self) -> str:
-        return _hash_of_nobody(self._hasher)
-
-    def _peppered(self, password: str) -> str:
-        normal = unicodedata.normalize("NFKC", password[:LONGEST])
-        return hmac.new(self._pepper, normal.encode(), sha256).hexdigest()
+        mixed = hmac.digest(self._pepper, normal(password).encode(), "sha512")
+        return PasswordHash(self._context.hash(b64encode(mixed)))
 
 
-@cache
-def _hash_of_nobody(hasher: PasswordHasher) -> str:
-    return hasher.hash("nobody's")
+def normal(password: str) -> str:
+    """A password as it is compared: the same on a keyboard that sends accents by themselves."""
+    return unicodedata.normalize("NFKC", password)
 
 
 def must_do(password: str, own_words: tuple[str, ...] = ()) -> None:
     """Raise Invalid with what is wrong when ``password`` is too short or easily guessed."""
-    if len(unicodedata.normalize("NFKC", password)) < SHORTEST:
+    if len(normal(password)) < SHORTEST:
         raise Invalid(
             "Use at least %(least)s characters. Three or four unrelated words do well.",
             field="password",

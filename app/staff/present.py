@@ -8,20 +8,23 @@ from typing import Final, cast
 import flask
 from flask import Flask, current_app, g, request, url_for
 from flask_babel import gettext, lazy_gettext
+from flask_security.utils import login_user
 from sqlalchemy.orm import Session
 
 from app.clock import now
 from app.staff import actions, queries
+from app.staff.actions import Tally
 from app.staff.models import Role, Staff
 from app.staff.passwords import Passwords
 from app.staff.roles import SignedIn
+from app.staff.user import User
 from app.web import deployment, guard
 from app.web.filters import initials
 from app.web.permissions import Permission
 from app.web.session import note_read, session
 from app.web.shell import Desk, Link, Person, Place
 
-_TOKEN: Final = "token"  # noqa: S105 - the name of a field in the signed cookie
+_TOKEN: Final = "_user_id"  # noqa: S105 - where Flask-Login looks for it in the signed cookie
 _OPEN_COUNT: Final = "postbag_open_count"
 OpenCount = Callable[[Session, int, int], int]
 _SEEN_AGAIN_AFTER: Final = 60  # seconds: a page is not a write each time
@@ -62,23 +65,27 @@ def current() -> SignedIn:
 
 
 def sign_in(staff: Staff) -> None:
-    """Let somebody in: a new session under a new token. Whatever the cookie held before is forgotten."""
-    token = actions.begin_sign_in(session, staff, browser=_browser(), at=now())
+    """Let somebody in who is known to be who they are."""
+    login_user(User(staff.id))
+
+
+def begin(_app: Flask, user: User, **_how: object) -> None:
+    """Flask-Security has let somebody in: a new session under a new token. What the cookie held before is forgotten."""
+    token = actions.begin_sign_in(session, user.staff, browser=_browser(), at=now())
     flask.session.clear()
     flask.session[_TOKEN] = token
     g.pop("postbag_actor", None)
 
 
-def sign_out() -> None:
-    """End this session, if there is one."""
-    found = guard.someone()
-    if found is not None:
-        actions.end_sign_in(session, found.id, cast("SignedIn", found).sign_in_id, at=now())
+def end(_app: Flask, user: User) -> None:
+    """Flask-Security lets them go: the session is over."""
+    actions.end_sign_in(session, user.id, current().sign_in_id, at=now())
     flask.session.clear()
+    g.pop("postbag_actor", None)
 
 
 def passwords() -> Passwords:
-    """Hashing with this deployment's pepper."""
+    """Keeping passwords under this deployment's pepper."""
     return Passwords(deployment().keys.passwords)
 
 
@@ -87,9 +94,15 @@ def key_for(what: str) -> str:
     return actions.key_for(deployment().keys.passwords, what)
 
 
-def machine() -> str:
-    """Where the request came from, as a key."""
-    return key_for(f"machine {request.remote_addr}")
+def address_tally(email: str, purpose: str) -> Tally:
+    """Tries are counted under the address that was typed, whether anybody is known by it or not."""
+    return Tally(key_hash=key_for(queries.folded(email)), purpose=purpose)
+
+
+def machine_tally() -> Tally:
+    """And under where they came from: an office may sit behind one address."""
+    key = key_for(f"machine {request.remote_addr}")
+    return Tally(key_hash=key, purpose="machine", most=queries.TRIES_OF_A_MACHINE)
 
 
 def desk() -> Desk:

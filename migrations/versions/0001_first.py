@@ -168,7 +168,7 @@ def upgrade() -> None:
         sa.Column("password", sa.String(), nullable=True),
         sa.Column("active", sa.Boolean(), nullable=False),
         sa.Column("is_administrator", sa.Boolean(), nullable=False),
-        sa.Column("totp_secret", sa.LargeBinary(), nullable=True),
+        sa.Column("totp_secret", sa.String(), nullable=True),
         sa.Column("totp_counter", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("recovery_codes", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("language", sa.String(), nullable=False),

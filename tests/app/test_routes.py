@@ -238,7 +238,7 @@ class Doors:
                 staff = session.get_one(Staff, self.world.staff[who])
                 token = actions.begin_sign_in(session, staff, browser="", at=now())
             with client.session_transaction(base_url=HERE) as cookie:
-                cookie["token"] = token
+                cookie["_user_id"] = token
         return client
 
     def knock(

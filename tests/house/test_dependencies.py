@@ -11,11 +11,14 @@ OURS = {"app", "connectors", "tests"}
 COMES_ALONG = {
     "markupsafe",  # these two are part of Flask's own interface
     "werkzeug",
+    "flask-login",  # and this one of Flask-Security's
     "psycopg-pool",  # named as psycopg[pool]
 }
 NEVER_IMPORTED = {
+    "argon2-cffi": "passlib keeps passwords with it",
     "gunicorn": "a command, for many processes (docs/operate.md)",
     "praw": "part of the frame that was agreed; the Reddit channel is built on it",
+    "qrcode": "Flask-Security draws with it what a phone is pointed at",
     "psycopg": "SQLAlchemy finds it by the URL",
 }
 

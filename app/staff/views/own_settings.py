@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import flask
-import segno
-from flask import flash, redirect, render_template, request, url_for
+from flask import flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
+from flask_security import views
+from flask_security.recovery_codes import mf_recovery_codes
 
 from app.clock import now
 from app.errors import Missing
-from app.staff import actions, present, queries, second_step
-from app.staff.forms import CodeForm, HabitsForm, NewPasswordForm
+from app.staff import actions, present, queries
+from app.staff.forms import HabitsForm
+from app.staff.views.asking import SEE_OTHER, asked
 from app.staff.views.blueprint import blueprint
-from app.web import deployment, guard
+from app.web import guard
 from app.web.guard import Permission, allow
 from app.web.session import session
-
-_SECRET: Final = "new_totp"  # noqa: S105 - the name of a field in the cookie, whose value is sealed
 
 
 @blueprint.get("/settings")
@@ -64,50 +62,35 @@ def switch_single_keys() -> ResponseReturnValue:
 @allow(Permission.SIGNED_IN, fresh=True)
 def password() -> ResponseReturnValue:
     """Choose another password."""
-    return _password_page(NewPasswordForm(formdata=None))
+    return asked(views.change_password)
 
 
 @blueprint.post("/settings/password")
 @allow(Permission.SIGNED_IN, fresh=True)
 def change_password() -> ResponseReturnValue:
-    """Take the new password; everywhere else they are signed out."""
-    form, me = NewPasswordForm(), present.current()
-    if form.validate():
-        with form.blaming():
-            actions.set_password(
-                session,
-                queries.staff(session, me.id),
-                form.password.data or "",
-                present.passwords(),
-                by=me.id,
-                at=now(),
-                keep=me.sign_in_id,
-            )
-            flash(gettext("Your password is changed. Everywhere else you are signed out."), "good")
-            return redirect(url_for(".settings"), 303)
-    return _password_page(form), 422
+    """Take the new password; everywhere else they are signed out, and here in again."""
+    answer = asked(views.change_password)
+    if answer.status_code != SEE_OTHER:
+        return answer
+    flash(gettext("Your password is changed. Everywhere else you are signed out."), "good")
+    return redirect(url_for(".settings"), 303)
 
 
 @blueprint.get("/settings/two-step")
 @allow(Permission.SIGNED_IN, fresh=True)
 def two_step() -> ResponseReturnValue:
-    """Show the secret to the phone; the sealed cookie carries it until the phone has shown that it can."""
-    flask.session.setdefault(_SECRET, deployment().sealer.seal({"totp": second_step.new_secret()}).decode())
-    return _two_step_page(CodeForm(formdata=None))
+    """Show a secret to the phone; the cookie carries it, sealed, until the phone has shown that it can."""
+    return asked(views.two_factor_setup)
 
 
 @blueprint.post("/settings/two-step")
 @allow(Permission.SIGNED_IN, fresh=True)
 def turn_on_two_step() -> ResponseReturnValue:
     """The phone shows a code that fits: from now on one is asked for. The recovery codes are shown, once."""
-    form, staff = CodeForm(), queries.staff(session, present.current().id)
-    if form.validate():
-        with form.blaming():
-            sealer = deployment().sealer
-            codes = actions.turn_on_second_step(session, staff, _new_secret(), form.code.data or "", sealer, at=now())
-            flask.session.pop(_SECRET, None)
-            return _codes_page(codes)
-    return _two_step_page(form), 422
+    if "tf_totp_secret" not in flask.session:
+        raise Missing("This page is out of date. Begin again from your settings.")
+    answer = asked(views.two_factor_token_validation)
+    return make_response(mf_recovery_codes()) if answer.status_code == SEE_OTHER else answer
 
 
 @blueprint.post("/settings/two-step/off")
@@ -124,10 +107,9 @@ def turn_off_two_step() -> ResponseReturnValue:
 @allow(Permission.SIGNED_IN, fresh=True)
 def renew_codes() -> ResponseReturnValue:
     """Ten new recovery codes, shown once: not after a redirect, since they are kept nowhere."""
-    staff = queries.staff(session, present.current().id)
-    if staff.totp_secret is None:
+    if queries.staff(session, present.current().id).totp_secret is None:
         raise Missing
-    return _codes_page(actions.new_recovery_codes(session, staff))
+    return make_response(mf_recovery_codes())
 
 
 @blueprint.post("/settings/sign-ins/<int:sign_in_id>/end")
@@ -168,13 +150,6 @@ def choose_all_offices() -> ResponseReturnValue:
     return redirect("/", 303)
 
 
-def _new_secret() -> str:
-    sealed = flask.session.get(_SECRET)
-    if not isinstance(sealed, str):
-        raise Missing("This page is out of date. Begin again from your settings.")
-    return deployment().sealer.open(sealed.encode())["totp"]
-
-
 def _settings_page(form: HabitsForm) -> str:
     me = present.current()
     staff = queries.staff(session, me.id)
@@ -187,23 +162,3 @@ def _settings_page(form: HabitsForm) -> str:
         codes_left=len(staff.recovery_codes),
         places=queries.places(session, me, now()),
     )
-
-
-def _password_page(form: NewPasswordForm) -> str:
-    return render_template("staff/password.html", title=gettext("Change your password"), form=form)
-
-
-def _two_step_page(form: CodeForm) -> str:
-    secret = _new_secret()
-    picture = segno.make(second_step.address(secret, present.current().email)).svg_data_uri(scale=5, border=2)
-    return render_template(
-        "staff/two_step.html",
-        title=gettext("Two steps to sign in"),
-        form=form,
-        picture=picture,
-        spelt=second_step.spelt(secret),
-    )
-
-
-def _codes_page(codes: list[str]) -> str:
-    return render_template("staff/codes.html", title=gettext("Your recovery codes"), codes=codes)

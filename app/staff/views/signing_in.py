@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from hashlib import sha256
 from typing import Final
 
 import flask
 from flask import flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
+from flask_security import views
 
 from app.clock import now
 from app.errors import Missing
 from app.office.queries import unfinished
 from app.staff import actions, present, queries
-from app.staff.forms import CodeForm, ConfirmForm, ForgottenForm, NewPasswordForm, SignInForm
-from app.staff.models import Purpose, Staff
+from app.staff.forms import ForgottenForm, NewPasswordForm
+from app.staff.models import Purpose
+from app.staff.views.asking import SEE_OTHER, asked
 from app.staff.views.blueprint import blueprint
 from app.web import deployment, guard
 from app.web.guard import Permission, allow, open_to_all
-from app.web.session import keep, session
+from app.web.session import session
 from app.web.shell import LANGUAGES
 
-_HALF: Final = "half"
+_HALF_AT: Final = "half_at"
 _HALF_HOLDS: Final = timedelta(minutes=5)
 _ONE_YEAR: Final = 365 * 24 * 3600
 
@@ -36,60 +37,45 @@ def sign_in() -> ResponseReturnValue:
         return redirect(guard.local(request.args.get("next", "/")), 303)
     if not queries.has_administrator(session):
         return redirect(url_for("setup.start"), 303)
-    return _sign_in_page(SignInForm(formdata=None))
+    return asked(views.login)
 
 
 @blueprint.post("/sign-in")
 @open_to_all("where people sign in")
 def give_password() -> ResponseReturnValue:
-    """The first step."""
-    form = SignInForm()
-    keep()
-    if form.validate():
-        with form.blaming():
-            staff = actions.give_password(
-                session,
-                present.passwords(),
-                email=form.email.data or "",
-                password=form.password.data or "",
-                address=present.key_for(queries.folded(form.email.data or "")),
-                machine=present.machine(),
-                at=now(),
-            )
-            return _second_step(staff) if staff.totp_secret is not None else _let_in(staff)
-    return _sign_in_page(form), 422
+    """The first step; for some it is the only one."""
+    answer = asked(views.login)
+    if guard.someone() is not None:
+        return _let_in()
+    if answer.status_code != SEE_OTHER:
+        return answer
+    flask.session[_HALF_AT] = now().isoformat()
+    return redirect(url_for(".code", next=request.args.get("next")), 303)
 
 
 @blueprint.get("/sign-in/code")
 @open_to_all("the second step of signing in: only after the first")
 def code() -> ResponseReturnValue:
     """The form of the second step."""
-    return redirect(url_for(".sign_in"), 303) if _half() is None else _code_page(CodeForm(formdata=None))
+    return asked(views.two_factor_token_validation) if _is_half_way() else redirect(url_for(".sign_in"), 303)
 
 
 @blueprint.post("/sign-in/code")
 @open_to_all("the second step of signing in: only after the first")
 def give_code() -> ResponseReturnValue:
     """The second step."""
-    staff = _half()
-    if staff is None:
+    if not _is_half_way():
         return redirect(url_for(".sign_in"), 303)
-    form = CodeForm()
-    keep()
-    if form.validate():
-        with form.blaming():
-            address = present.key_for(staff.email)
-            actions.give_code(session, staff, form.code.data or "", deployment().sealer, address=address, at=now())
-            return _let_in(staff)
-    return _code_page(form), 422
+    answer = asked(views.two_factor_token_validation)
+    return answer if guard.someone() is None else _let_in()
 
 
 @blueprint.post("/sign-out")
 @open_to_all("a session that has ended can still be signed out of")
 def sign_out() -> ResponseReturnValue:
     """Leave, and have the browser forget what it kept."""
-    present.sign_out()
-    answer = make_response(redirect("/", 303))
+    answer = asked(views.logout)
+    flask.session.clear()
     answer.headers["Clear-Site-Data"] = '"cache", "storage"'
     return answer
 
@@ -98,28 +84,18 @@ def sign_out() -> ResponseReturnValue:
 @allow(Permission.SIGNED_IN)
 def confirm() -> ResponseReturnValue:
     """Before something that matters: the password once more."""
-    return _confirm_page(ConfirmForm(formdata=None))
+    return asked(views.verify)
 
 
 @blueprint.post("/confirm")
 @allow(Permission.SIGNED_IN)
 def give_password_again() -> ResponseReturnValue:
     """The password once more; then on to where they were going."""
-    form, me = ConfirmForm(), present.current()
-    keep()
-    if form.validate():
-        with form.blaming():
-            actions.confirm_password(
-                session,
-                present.passwords(),
-                queries.staff(session, me.id),
-                form.password.data or "",
-                address=present.key_for(me.email),
-                at=now(),
-            )
-            actions.freshen(session, me.sign_in_id, now())
-            return redirect(guard.local(request.args.get("next", "/")), 303)
-    return _confirm_page(form), 422
+    answer = asked(views.verify)
+    if answer.status_code != SEE_OTHER:
+        return answer
+    actions.freshen(session, present.current().sign_in_id, now())
+    return redirect(guard.local(request.args.get("next", "/")), 303)
 
 
 @blueprint.get("/forgotten")
@@ -189,34 +165,18 @@ def help_page() -> ResponseReturnValue:
     return render_template("staff/help.html", title=gettext("Help and contact"))
 
 
-def _let_in(staff: Staff) -> ResponseReturnValue:
+def _let_in() -> ResponseReturnValue:
     """Where they were going; with nowhere to go, whoever looks after the install finishes its set-up first."""
-    present.sign_in(staff)
     wanted = guard.local(request.args.get("next", "/"))
-    if wanted == "/" and staff.is_administrator and unfinished(session) is not None:
+    if wanted == "/" and guard.may(Permission.ADMINISTER) and unfinished(session) is not None:
         wanted = url_for("setup.resume")
     return redirect(wanted, 303)
 
 
-def _second_step(staff: Staff) -> ResponseReturnValue:
-    flask.session[_HALF] = [staff.id, now().isoformat(), _mark(staff)]
-    return redirect(url_for(".code", next=request.args.get("next")), 303)
-
-
-def _half() -> Staff | None:
-    """Whoever gave the right password within five minutes, and has not changed it since."""
-    staff_id, given_at, mark = flask.session.get(_HALF) or (0, "", "")
-    if not staff_id or now() - datetime.fromisoformat(given_at) > _HALF_HOLDS:
-        return None
-    try:
-        staff = queries.staff(session, staff_id)
-    except Missing:
-        return None
-    return staff if staff.active and _mark(staff) == mark else None
-
-
-def _mark(staff: Staff) -> str:
-    return sha256((staff.password or "").encode()).hexdigest()[:16]
+def _is_half_way() -> bool:
+    """Whether the password was given in these five minutes; who gave it is kept by Flask-Security."""
+    given_at = flask.session.get(_HALF_AT)
+    return given_at is not None and now() - datetime.fromisoformat(given_at) <= _HALF_HOLDS
 
 
 def _follow(token: str, purpose: Purpose) -> ResponseReturnValue:
@@ -227,18 +187,6 @@ def _follow(token: str, purpose: Purpose) -> ResponseReturnValue:
             flash(gettext("Your password is set. Sign in with it."), "good")
             return redirect(url_for(".sign_in"), 303)
     return _link_page(token, purpose, form), 422
-
-
-def _sign_in_page(form: SignInForm) -> str:
-    return render_template("staff/sign_in.html", title=gettext("Sign in"), form=form, languages=LANGUAGES)
-
-
-def _code_page(form: CodeForm) -> str:
-    return render_template("staff/code.html", title=gettext("One more step"), form=form)
-
-
-def _confirm_page(form: ConfirmForm) -> str:
-    return render_template("staff/confirm.html", title=gettext("Is it still you?"), form=form)
 
 
 def _forgotten_page(form: ForgottenForm) -> str:

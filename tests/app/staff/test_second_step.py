@@ -1,42 +1,9 @@
 """The second step of signing in, with a phone that works as RFC 6238 says."""
 
-import re
-
-from passlib.totp import TOTP
-from selectolax.lexbor import LexborHTMLParser
-
 from tests.app.conftest import SignIn, World
+from tests.app.staff.phone import half_way, turn_on
 from tests.app.web.client import PASSWORD, Browser
 from tests.conftest import Clock
-
-
-class Phone:
-    """An authenticator app, with the secret that the page shows."""
-
-    def __init__(self, page: LexborHTMLParser) -> None:
-        secret = page.css_first("p code.secret")
-        assert secret is not None
-        self._totp = TOTP(key=secret.text())
-
-    def code(self, clock: Clock) -> str:
-        return str(self._totp.generate(time=clock.at).token)
-
-
-def turn_on(browser: Browser, clock: Clock) -> tuple[Phone, list[str]]:
-    browser.get("/settings/two-step")
-    phone = Phone(browser.page)
-    assert browser.post("/settings/two-step", {"code": phone.code(clock)}).status_code == 200
-    codes = re.findall(r"[a-z0-9]{4}-[a-z0-9]{4}-[a-z0-9]{4}", browser.words)
-    clock.advance(seconds=31)  # a code is good once, so the next one is wanted
-    return phone, codes
-
-
-def half_way(browser: Browser, world: World) -> Browser:
-    fresh = Browser(browser.client.application)
-    answer = fresh.sign_in(world.address("caseworker"))
-    assert answer.location == "/sign-in/code"
-    fresh.get("/sign-in/code")
-    return fresh
 
 
 def test_a_code_from_the_phone_lets_in_after_the_password(signed_in: SignIn, world: World, clock: Clock) -> None:

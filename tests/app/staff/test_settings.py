@@ -41,7 +41,7 @@ def test_the_single_keys_are_switched_off_for_good(signed_in: SignIn, app: Flask
 def test_a_new_password_signs_out_everywhere_else(signed_in: SignIn, app: Flask, world: World) -> None:
     here, elsewhere = signed_in("caseworker"), signed_in("caseworker")
     here.get("/settings/password")
-    assert here.post("/settings/password", {"password": "a lamp by the weir"}).status_code == 303
+    assert here.post("/settings/password", {"new_password": "a lamp by the weir"}).status_code == 303
     assert here.get("/settings").status_code == 200
     assert elsewhere.get("/settings").status_code == 303
     assert Browser(app).sign_in(world.address("caseworker"), "a lamp by the weir").status_code == 303
