@@ -28,6 +28,7 @@ from app.jobs.engine import LEASE, open_engine
 from app.jobs.periodic import Recurring, defer_due
 from app.jobs.running import describe
 from app.messages.models import Reading, Sighting
+from app.messages.pictures import fetch_pictures
 from app.notices.sending import mail_link, send_notice
 from app.notices.watching import watch_health
 from app.office.queries import rules
@@ -99,6 +100,7 @@ HANDLERS: Mapping[Kind, Handler] = {
     Kind.SEND_REPLY: send_reply,
     Kind.PROBE_REPLY: probe_reply,
     Kind.FILE_COPY: file_copy,
+    Kind.FETCH_PICTURES: fetch_pictures,
     Kind.RECOMPUTE_DATES: recompute_dates,
     Kind.WATCH_CLOCKS: watch_clocks,
     Kind.SEND_NOTICE: send_notice,

@@ -613,6 +613,16 @@ class Unreadable(ConnectorError):  # noqa: N818
     """Only from read: this one item defeats the reader. It waits in quarantine; the rest goes on."""
 
 
+def picture(url: str, allowed: Collection[str], *, most: int) -> bytes:
+    """What lies at the address of a picture in somebody's message: fetched only when a person asks for it.
+
+    ``allowed`` as in :class:`Host`; ``most`` in bytes. Raises Refused where there is none, Transient.
+    """
+    from connectors._http import get
+
+    return get(url, allowed, most=most)
+
+
 @cache
 def all_connectors() -> Mapping[str, Connector]:
     """Every channel found in this package, by slug. A channel's module or package offers it as ``connector``.

@@ -14,6 +14,7 @@ class Kind(StrEnum):
     SEND_REPLY = "send_reply"
     PROBE_REPLY = "probe_reply"
     FILE_COPY = "file_copy"  # of a reply
+    FETCH_PICTURES = "fetch_pictures"  # of a message whose reader wants to see them
     RECOMPUTE_DATES = "recompute_dates"  # of an office whose calendar changed
     WATCH_CLOCKS = "watch_clocks"  # what becomes otherwise by time alone
     SEND_NOTICE = "send_notice"
@@ -31,7 +32,9 @@ class Kind(StrEnum):
 
 _PRIORITY = {
     Kind.TRY_ACCOUNT: 2,
+    Kind.SIGN_IN: 2,
     Kind.SEND_REPLY: 2,
+    Kind.FETCH_PICTURES: 2,
     Kind.PROBE_REPLY: 1,
     Kind.SEND_NOTICE: 1,
     Kind.MAIL_LINK: 1,

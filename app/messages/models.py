@@ -218,6 +218,29 @@ class File(Base):
     content_id: Mapped[str] = mapped_column(default="")
 
 
+class Fetching(StrEnum):
+    """A remote picture that somebody wants to see."""
+
+    WAITING = "waiting"
+    KEPT = "kept"
+    REFUSED = "refused"
+
+
+class Picture(Base):
+    """A remote picture of a mail, fetched because a reader asked for it: the bytes are in the store."""
+
+    __tablename__ = "picture"
+
+    id: Mapped[int] = mapped_column(primary_key=True, init=False)
+    office_id: Mapped[int] = mapped_column(sa.ForeignKey("office.id"))
+    message_id: Mapped[int] = mapped_column(sa.ForeignKey("message.id"), index=True)
+    url: Mapped[str]
+    state: Mapped[Fetching] = mapped_column(default=Fetching.WAITING)
+    media_type: Mapped[str] = mapped_column(default="")
+    size: Mapped[int] = mapped_column(default=0)
+    sha256: Mapped[str] = mapped_column(default="")
+
+
 class ErasedMessage(Base):
     """A message that was erased, known by an HMAC of its ids alone: when it is fetched again, it stays away."""
 

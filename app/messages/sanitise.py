@@ -26,6 +26,14 @@ DEEPEST: Final = 500
 _MANY: Final = 4_000
 _PASSES: Final = 6
 _TINY: Final = {"0", "1", "2", "3"}  # pixels: a picture of this size is there to count readers, not to be seen
+# Services that count who opens a mail, by the end of their host's name.
+_COUNTERS: Final = re.compile(
+    r"(?:^|\.)(?:list-manage\.com|mandrillapp\.com|mcsv\.net|sendgrid\.net|mailgun\.org|sparkpostmail\.com|"
+    r"exct\.net|exacttarget\.com|createsend\d*\.com|cmail\d+\.com|rs6\.net|hubspotemail\.net|hubspotlinks\.com|"
+    r"klaviyomail\.com|customeriomail\.com|mailtrack\.io|yesware\.com|bananatag\.com|mixmax\.com|getnotify\.com|"
+    r"dotdigital-pages\.com|govdelivery\.com|vuture\.net|google-analytics\.com|doubleclick\.net|facebook\.com)$",
+    re.IGNORECASE,
+)
 
 
 def _words(names: str) -> frozenset[str]:
@@ -45,7 +53,7 @@ _ATTRIBUTES: Final = {
     "font": {"color", "face", "size"},
     "hr": {"color", "size", "width"},
     "img": {"alt", "src", "width", "height", "data-cid"},
-    "span": {"data-remote"},
+    "span": {"data-remote", "data-tracker"},
     "ol": {"start", "type"},
     "table": {"bgcolor", "border", "cellpadding", "cellspacing", "width", "height"},
     "td": {"bgcolor", "colspan", "height", "nowrap", "rowspan", "valign", "width"},
@@ -68,6 +76,7 @@ _VALUES: Final = {
         r"https?://\S+|cid:\S+|data:image/(?:png|jpe?g|gif|webp|bmp|avif);base64,[A-Za-z0-9+/=\s]+", re.IGNORECASE
     ),
     "data-remote": re.compile(r"https?://\S+", re.IGNORECASE),
+    "data-tracker": re.compile(r"https?://\S+", re.IGNORECASE),
     "data-cid": re.compile(r"\S+"),
     "bgcolor": _COLOUR,
     "color": _COLOUR,
@@ -149,7 +158,9 @@ _BARE: Final = nh3.Cleaner(tags=set(), clean_content_tags=set(_WITH_CONTENT))
 # Over what the cleaner wrote, never over what came: there "<" begins a tag or stands inside a quoted value, and
 # attributes are always name="value" with &quot; inside.
 _IMAGE: Final = re.compile(r'<img(?: [a-z-]+="[^"]*")*>')
-_REMOTE: Final = re.compile(r'<span(?: [a-z-]+="[^"]*")*? data-remote="([^"]*)"')
+_REMOTE: Final = re.compile(r'<span(?: [a-z-]+="[^"]*")*? data-(?:remote|tracker)="([^"]*)"')
+_PICTURE: Final = re.compile(r'<span(?: [a-z-]+="[^"]*")*? data-remote="([^"]*)"[^>]*>([^<]*)</span>')
+_TRACKER: Final = re.compile(r'<span(?: [a-z-]+="[^"]*")*? data-tracker="([^"]*)"')
 _PAIR: Final = re.compile(r' ([a-z-]+)="([^"]*)"')
 _HEADING: Final = re.compile(r"(</?)h[12]\b")
 _FIRST_LINES: Final = re.compile(r'(<pre(?: [a-z-]+="[^"]*")*>)\n+')
@@ -167,7 +178,8 @@ def sanitise(html: str) -> Clean:
     """``html`` as it may be shown: never raises, and gives the same again when given its own answer.
 
     Images: ``data:`` ones stay; those inside the mail become ``<img data-cid="…">``; remote ones become
-    ``<span data-remote="URL">what it showed</span>``, which loads nothing. Headings of the first two levels become the
+    ``<span data-remote="URL">what it showed</span>``, which loads nothing, and those that only count readers
+    ``<span data-tracker="URL">``. Headings of the first two levels become the
     third, because a page has one first heading of its own. HTML that is longer than ``LONGEST`` or nested deeper than
     ``DEEPEST`` gives nothing: its text is shown instead.
     """
@@ -182,10 +194,21 @@ def sanitise(html: str) -> Clean:
     return Clean(html=_BARE.clean(shown).replace("\r", "\n"))
 
 
-def with_files(html: str, urls: Mapping[str, str]) -> Markup:
-    """``html`` for a page: sanitised once more, its inline images taken from ``urls``.
+def pictures(html: str) -> tuple[str, ...]:
+    """The addresses of the remote pictures in what ``sanitise`` made, each once; not of those that count readers."""
+    return tuple(dict.fromkeys(unescape(found[1]) for found in _PICTURE.finditer(html)))
 
-    ``urls`` are our own, by Content-ID without its angle brackets.
+
+def trackers(html: str) -> tuple[str, ...]:
+    """The hosts that would learn when ``html`` is read: of pictures made to be counted, not seen."""
+    return tuple(dict.fromkeys(filter(None, (_host(unescape(url)) for url in _TRACKER.findall(html)))))
+
+
+def with_files(html: str, urls: Mapping[str, str], fetched: Mapping[str, str] | None = None) -> Markup:
+    """``html`` for a page: sanitised once more, its pictures taken from ``urls`` and ``fetched``.
+
+    Both lead to our own: ``urls`` by Content-ID without its angle brackets, ``fetched`` by the address of the remote
+    picture that a reader asked for.
     """
 
     def show(tag: re.Match[str]) -> str:
@@ -193,7 +216,11 @@ def with_files(html: str, urls: Mapping[str, str]) -> Markup:
         url = urls.get(unescape(given.get("data-cid", "")))
         return tag[0] if url is None else f'{tag[0][:-1]} src="{escape(url)}">'
 
-    return Markup(_IMAGE.sub(show, sanitise(html).html))  # noqa: S704 - this is the sanitiser
+    def fill(stand_in: re.Match[str]) -> str:
+        url = (fetched or {}).get(unescape(stand_in[1]))
+        return stand_in[0] if url is None else f'<img alt="{stand_in[2]}" src="{escape(url)}">'
+
+    return Markup(_PICTURE.sub(fill, _IMAGE.sub(show, sanitise(html).html)))  # noqa: S704 - this is the sanitiser
 
 
 _TAG: Final = re.compile(r"<(/?)([A-Za-z][^\s/>]*)")
@@ -242,10 +269,10 @@ def _hold_back(tag: re.Match[str]) -> str:
 
 def _stand_in(given: Mapping[str, str], source: str) -> str:
     """What stands for a remote image: its own words, else the host it would come from; nothing for a counting pixel."""
-    words = unescape(given.get("alt", ""))
-    if not words and given.get("width") not in _TINY and given.get("height") not in _TINY:
-        words = _host(unescape(source))
-    shown = escape(words, quote=False).replace("\xa0", "&nbsp;")
+    host = _host(unescape(source))
+    if given.get("width") in _TINY or given.get("height") in _TINY or _COUNTERS.search(host):
+        return f'<span data-tracker="{source}"></span>'
+    shown = escape(unescape(given.get("alt", "")) or host, quote=False).replace("\xa0", "&nbsp;")
     return f'<span data-remote="{source}">{shown}</span>'
 
 

@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 from flask import Response, render_template
 
-from app.messages.models import File, Message
+from app.messages.models import File, Message, Picture
+from app.messages.pictures import SHOWN
 from app.messages.sanitise import with_files
 from app.store import Gone
 from app.web import deployment
@@ -18,7 +19,6 @@ from app.web import deployment
 ALONE: Final = "sandbox; default-src 'none'; frame-ancestors 'none'"
 FRAMED: Final = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
 MOST_INSIDE: Final = 8 * 1024 * 1024  # bytes of pictures that one mail may show; the others are attachments
-SHOWN: Final = {"image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp"}
 
 
 def attachment(office_id: int, sha256: str, name: str, media_type: str) -> Response:
@@ -34,25 +34,36 @@ def attachment(office_id: int, sha256: str, name: str, media_type: str) -> Respo
     return response
 
 
-def frame(message: Message, files: Iterable[File]) -> Response:
-    """The HTML of a message, sanitised once more, with its own pictures: nothing in it runs or loads."""
-    inside = with_files(message.html, dict(_pictures(files)))
+def frame(message: Message, files: Iterable[File], fetched: Iterable[Picture]) -> Response:
+    """The HTML of a message, sanitised once more, with its own pictures and those that were fetched for its readers.
+
+    Nothing in it runs or loads.
+    """
+    room = _Room()
+    own = {file.content_id: url for file in files if (url := room.address(file))}
+    theirs = {picture.url: url for picture in fetched if (url := room.address(picture))}
+    inside = with_files(message.html, own, theirs)
     response = Response(render_template("pages/frame.html", inside=inside, message=message))
     response.headers["Content-Security-Policy"] = FRAMED
     response.headers["X-Frame-Options"] = "SAMEORIGIN"
     return response
 
 
-def _pictures(files: Iterable[File]) -> Iterable[tuple[str, str]]:
-    """Each picture as an address that holds it, by its Content-ID, as far as they fit."""
-    left = MOST_INSIDE
-    for file in files:
-        if file.media_type not in SHOWN or file.size > left:
-            continue
-        left -= file.size
+class _Room:
+    """What pictures one mail may show, as far as they fit."""
+
+    def __init__(self) -> None:
+        self._left = MOST_INSIDE
+
+    def address(self, picture: File | Picture) -> str:
+        """An address that holds the picture itself; empty where it is none that is shown, or too large by now."""
+        if picture.media_type not in SHOWN or picture.size > self._left:
+            return ""
         with suppress(Gone):
-            content = deployment().store.read(file.office_id, file.sha256)
-            yield file.content_id, f"data:{file.media_type};base64,{b64encode(content).decode()}"
+            content = deployment().store.read(picture.office_id, picture.sha256)
+            self._left -= picture.size
+            return f"data:{picture.media_type};base64,{b64encode(content).decode()}"
+        return ""
 
 
 def _disposition(name: str) -> str:

@@ -14,8 +14,10 @@ from app.channels.models import State
 from app.clock import now
 from app.errors import Missing
 from app.intake import quarantine as quarantining
+from app.messages import pictures, sanitise
 from app.messages import queries as messages
-from app.messages import sanitise
+from app.messages.models import Fetching
+from app.messages.sanitise import trackers
 from app.office.queries import offices as every_office
 from app.pages import accounts as showing
 from app.pages import casework, originals, queries, scope, words
@@ -156,7 +158,18 @@ def original(message_id: int) -> ResponseReturnValue:
     """The page around a message in its own dress: who sent it, and which hosts its pictures would come from."""
     found = messages.message(session, message_id, offices())
     title = gettext("The original of “%(subject)s”", subject=found.subject or gettext("(no subject)"))
-    return render_template("pages/original.html", title=title, message=found)
+    asked, counters = pictures.asked(session, found.id), trackers(found.html)
+    return render_template(
+        "pages/original.html",
+        title=title,
+        message=found,
+        remote=pictures.wanted(found),
+        hosts=[host for host in found.remote_hosts if host not in counters] or found.remote_hosts,
+        trackers=counters,
+        waiting=[one for one in asked if one.state is Fetching.WAITING],
+        kept=[one for one in asked if one.state is Fetching.KEPT],
+        is_asked=bool(asked),
+    )
 
 
 @blueprint.get("/messages/<int:message_id>/frame")
@@ -164,7 +177,17 @@ def original(message_id: int) -> ResponseReturnValue:
 def frame(message_id: int) -> ResponseReturnValue:
     """The message itself, in a frame that runs nothing and loads nothing."""
     found = messages.message(session, message_id, offices())
-    return originals.frame(found, messages.inline_files(session, found.id))
+    kept = [one for one in pictures.asked(session, found.id) if one.state is Fetching.KEPT]
+    return originals.frame(found, messages.inline_files(session, found.id), kept)
+
+
+@blueprint.post("/messages/<int:message_id>/pictures")
+@allow(Permission.READ_CASES)
+def show_pictures(message_id: int) -> ResponseReturnValue:
+    """Have the remote pictures of a mail fetched, for all who read it."""
+    found = messages.message(session, message_id, offices())
+    pictures.ask(session, found, by=actor().id)
+    return redirect(url_for(".original", message_id=message_id), 303)
 
 
 # ── People ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -212,6 +212,7 @@ _SENTENCES: Final = {
     "sent": lambda: _("A reply went out"),
     "failed": lambda: _("A reply could not be sent"),
     "uncertain": lambda: _("It is not known whether a reply went out"),
+    "show_pictures": lambda: _("%(by)s had the pictures of a mail fetched"),
     "settle": lambda: _("%(by)s said what became of a reply"),
     "try_again": lambda: _("%(by)s tried to send a reply again"),
     "not_delivered": lambda: _("%(by)s marked a reply as not delivered"),

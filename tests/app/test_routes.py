@@ -102,6 +102,7 @@ ROUTES = {
     "pages.progress": READS,
     "pages.quarantine": SEES_ACCOUNTS,
     "pages.raw": READS,
+    "pages.show_pictures": READS,
     "pages.retry": KEEPS,
     "pages.search": READS,
     "pages.sighting": READS,

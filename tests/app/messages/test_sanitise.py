@@ -89,8 +89,8 @@ _MAY_STAND = _words("""
     td tfoot th thead tr tt u ul var wbr
 """)
 _MAY_SAY = _words("""
-    href rel target dir lang title align alt src width height data-cid data-remote start colspan rowspan style
-    bgcolor border cellpadding cellspacing color face nowrap size span type valign
+    href rel target dir lang title align alt src width height data-cid data-remote data-tracker start colspan rowspan
+    style bgcolor border cellpadding cellspacing color face nowrap size span type valign
 """)
 
 
@@ -173,7 +173,7 @@ def test_remote_images_are_named_and_not_loaded() -> None:
     )
     assert clean.html == (
         '<span data-remote="https://news.example/logo.png">Logo &amp; name</span>'
-        '<span data-remote="http://T.example:8080/p.gif"></span>'
+        '<span data-tracker="http://T.example:8080/p.gif"></span>'
         '<span data-remote="https://news.example/two.png">news.example</span>'
         '<span data-remote="https://news.example/three.png">news.example</span>'
     )

@@ -12,7 +12,9 @@ from app.channels.models import Heartbeat, State
 from app.clock import now
 from app.db import Database
 from app.deployment import Deployment
-from app.messages.models import Message
+from app.messages import pictures
+from app.messages.models import Fetching, Message
+from app.messages.sanitise import sanitise
 from app.office.models import Office
 from app.replies.models import Mode
 from tests import make
@@ -241,6 +243,26 @@ def test_an_original_is_framed_alone_and_names_the_hosts_it_would_call(
     )
     assert b"<script" not in answer.data
     assert b"<p>Hello</p>" in answer.data
+
+
+def test_pictures_from_elsewhere_are_shown_from_our_own_store_once_somebody_asked(
+    database: Database, deployment: Deployment, world: World, signed_in: SignIn
+) -> None:
+    html = sanitise('<img src="https://news.example/a.png"><img src="https://t.example/p.gif" width="1">').html
+    came = arriving.mail(database, world.office_id, html=html, remote_hosts=["news.example", "t.example"])
+    browser = signed_in("caseworker")
+    browser.get(f"/messages/{came.message_id}/original")
+    assert "counts who reads it, by way of t.example" in browser.words
+
+    browser.post(f"/messages/{came.message_id}/pictures")
+    browser.get(f"/messages/{came.message_id}/original")
+    assert "The pictures are being fetched" in browser.words
+    with database.transaction() as session:
+        (picture,) = pictures.asked(session, came.message_id)
+        picture.state, picture.media_type, picture.size = Fetching.KEPT, "image/png", 8
+        picture.sha256 = deployment.store.put(world.office_id, b"\x89PNG\r\n\x1a\n")
+    answer = browser.client.get(f"/messages/{came.message_id}/frame", base_url="http://127.0.0.1:8000")
+    assert b'<img alt="news.example" src="data:image/png;base64,iVBORw0KGgo=">' in answer.data
 
 
 # ── Other pages ───────────────────────────────────────────────────────────────────────────────────────────────────
