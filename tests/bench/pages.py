@@ -94,16 +94,17 @@ class Office:
         self.app = create_app(deployment=self.deployment)
         with self.deployment.database.transaction() as session:
             token = begin_sign_in(session, session.get_one(Staff, ME), browser="bench", at=NOW)
-        self.cookie = _cookie(self.app, {"token": token})
+        self.cookie = _cookie(self.app, {"_user_id": token})
 
     def get(self, address: str) -> int:
-        """Ask for a page; its size. Raises RuntimeError when the answer is not a page."""
+        """Ask for a page, and keep the cookie as a browser does; its size. Raises RuntimeError if there is no page."""
         headers = [("Cookie", self.cookie), ("Purpose", "prefetch")]
         environ = EnvironBuilder(path=address, headers=headers).get_environ()
-        body, status, _ = run_wsgi_app(self.app, environ)
+        body, status, answered = run_wsgi_app(self.app, environ)
         size = sum(map(len, body))
         if not status.startswith("200"):
             raise RuntimeError(f"{address} answered {status}")
+        self.cookie = answered.get("Set-Cookie", self.cookie).partition(";")[0]
         return size
 
     def cost(self, address: str, rounds: int) -> Cost:
