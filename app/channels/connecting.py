@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
+import sqlalchemy as sa
 import structlog
 from sqlalchemy.orm import Session
 
@@ -60,7 +62,11 @@ def line(session: Session, deployment: Deployment, account_id: int) -> Line:
 
     Raises Missing when its channel is not installed, Problem when its secret cannot be opened.
     """
-    account = session.get_one(Account, account_id)
+    return line_of(deployment, session.get_one(Account, account_id))
+
+
+def line_of(deployment: Deployment, account: Account | sa.Row[Any]) -> Line:
+    """The line of an account that was read already; raises as ``line`` does."""
     connector(deployment, account.channel)
     secrets = deployment.sealer.open(account.sealed) if account.sealed else {}
     own = account.own_ids[0] if account.own_ids else ""

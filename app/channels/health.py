@@ -9,8 +9,9 @@ The kinds of failure and what follows from each: architecture.md section 6, chan
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Any, Final, cast
 
 import sqlalchemy as sa
 import structlog
@@ -19,6 +20,7 @@ from sqlalchemy.orm import Session
 from app import jobs
 from app.audit.actions import record
 from app.channels.models import Account, State, Stream
+from app.db import Instant
 from connectors import AuthExpired, ConnectorError, Misconfigured, PermissionMissing, RateLimited, Transient
 
 STRIKES = 3
@@ -26,6 +28,7 @@ STRIKES_SPAN = timedelta(hours=1)  # an outage of a sign-in server looks just li
 BETWEEN_STRIKES = timedelta(minutes=31)
 WHEN_REFUSED = timedelta(hours=1)
 BACK_OFF_MOST = timedelta(minutes=30)
+WHILE_LISTENED = timedelta(minutes=5)  # channels.md section 5
 AFTER_LIMIT = timedelta(seconds=10)  # spread over, after the moment that the platform named
 
 KINDS: dict[type[ConnectorError], str] = {
@@ -35,6 +38,19 @@ KINDS: dict[type[ConnectorError], str] = {
     Misconfigured: "misconfigured",
     Transient: "transient",
 }
+_STREAMS: Final = cast("sa.Table", Stream.__table__)
+_AT_REST: Final = (
+    sa.update(_STREAMS)
+    .where(_STREAMS.c.id == sa.bindparam("of"))
+    .values(
+        last_good_at=sa.bindparam("at"),
+        caught_up_at=sa.bindparam("at"),
+        next_at=sa.case(
+            (_STREAMS.c.next_at.is_not_distinct_from(sa.bindparam("due_at", type_=Instant())), sa.bindparam("turn_at")),
+            else_=_STREAMS.c.next_at,
+        ),
+    )
+)
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -45,8 +61,13 @@ def streams(session: Session, account_id: int) -> list[Stream]:
     return list(session.scalars(query.order_by(Stream.id)))
 
 
-def good(stream: Stream, at: datetime, *, waiting: int | None, has_items: bool, is_done: bool) -> None:
-    """A page came. ``is_done``: nothing is left to fetch, so the stream is caught up until its next turn."""
+def good(
+    stream: Stream, at: datetime, *, waiting: int | None, has_items: bool, is_done: bool, due_at: datetime | None
+) -> None:
+    """A page came. ``is_done``: nothing is left to fetch, so the stream is caught up until its next turn.
+
+    ``due_at`` is when the poll found it due: where that was moved meanwhile, somebody wants it looked at again.
+    """
     if stream.failing_since is not None:
         _log.info("stream is back", stream=stream.id, failures=stream.failures)
     stream.last_good_at = at
@@ -56,7 +77,27 @@ def good(stream: Stream, at: datetime, *, waiting: int | None, has_items: bool, 
         stream.last_item_at = at
     if is_done:
         stream.caught_up_at = at
-    stream.next_at = at + _about(stream.interval) if is_done else at
+    if stream.next_at == due_at:
+        stream.next_at = _turn(stream.interval, stream.listened_until, at) if is_done else at
+
+
+def at_rest(
+    stream_id: int, interval: timedelta, listened_until: datetime | None, *, due_at: datetime | None, at: datetime
+) -> dict[str, Any]:
+    """That nothing was new in a stream in which all was well: for ``note_rest``."""
+    return {"of": stream_id, "at": at, "due_at": due_at, "turn_at": _turn(interval, listened_until, at)}
+
+
+def note_rest(session: Session, streams: Sequence[dict[str, Any]]) -> None:
+    """Write down that streams were looked at and are caught up: what ``good`` does, in one statement of Core."""
+    if streams:
+        session.connection().execute(_AT_REST, streams)
+
+
+def _turn(interval: timedelta, listened_until: datetime | None, at: datetime) -> datetime:
+    """When a stream that is caught up is due again; less often where news is heard of as it comes."""
+    is_listened_to = listened_until is not None and listened_until > at
+    return at + _about(max(interval, WHILE_LISTENED) if is_listened_to else interval)
 
 
 def welcomed(session: Session, account: Account) -> None:

@@ -86,6 +86,7 @@ class Stream(Base):
     name: Mapped[str]
     interval: Mapped[timedelta] = mapped_column(sa.Interval(native=False))
     is_junk: Mapped[bool] = mapped_column(default=False)
+    is_ours: Mapped[bool] = mapped_column(default=False)  # what the account's owner wrote lies there
     is_wanted: Mapped[bool] = mapped_column(default=True)
     cursor: Mapped[dict[str, Any] | None] = mapped_column(default=None)
     added_at: Mapped[datetime]
@@ -93,6 +94,7 @@ class Stream(Base):
     last_good_at: Mapped[datetime | None] = mapped_column(default=None)
     last_item_at: Mapped[datetime | None] = mapped_column(default=None)
     next_at: Mapped[datetime | None] = mapped_column(default=None)
+    listened_until: Mapped[datetime | None] = mapped_column(default=None)  # a worker hears of news as it comes
     failing_since: Mapped[datetime | None] = mapped_column(default=None)
     failures: Mapped[int] = mapped_column(default=0)
     trouble: Mapped[str] = mapped_column(default="")  # what the platform answered, in a sentence

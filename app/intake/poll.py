@@ -6,31 +6,32 @@ stream's health and the job that reads them, all or nothing. The bytes are in th
 anywhere repeats a page, which changes nothing (reliability.md section 1).
 
     lease ─→ fetch ─→ store ─→ sightings + cursor + health ─→ fetch … ─→ nothing left, or something is wrong
+
+Most polls find nothing. Such a one writes twice: the lease, and its return together with when each stream was checked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final, cast
 
 import sqlalchemy as sa
 import structlog
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from app import jobs
+from app import jobs, leases
 from app.channels import health
-from app.channels.connecting import Line, line
+from app.channels.connecting import Line, line_of
 from app.channels.models import Account, KnownGap, State, Stream
 from app.clock import now
+from app.db import Instant
 from app.deployment import Deployment
 from app.errors import Problem
+from app.intake import sightings
 from app.jobs.running import describe
-from app.leases import give_back, is_held, take
-from app.messages.models import Reading, Sighting
 from app.store import NoRoom
 from connectors import (
     AuthExpired,
@@ -40,7 +41,6 @@ from connectors import (
     Cursor,
     Misconfigured,
     RateLimited,
-    Raw,
     Transient,
 )
 
@@ -65,13 +65,18 @@ Watch = Callable[[Progress], None]
 
 @dataclass(kw_only=True, slots=True)
 class _Due:
-    """A stream to poll, and where it goes on from."""
+    """A stream to poll, where it goes on from, and how it stood when this run looked."""
 
     id: int
     key: str
     name: str
     cursor: Cursor | None
+    interval: timedelta
+    is_ours: bool
+    next_at: datetime | None
+    listened_until: datetime | None
     is_failing: bool
+    is_at_rest: bool  # nothing was wrong, and nothing left to fetch
 
 
 @dataclass(kw_only=True, slots=True)
@@ -84,10 +89,12 @@ class _Poll:
     line: Line
     since_at: datetime | None
     connected_at: datetime | None
+    is_welcome: bool  # no refusal stands against the account
     holder: str  # of the lease
     watch: Watch | None
     most_pages: int | None
     due: list[_Due]
+    at_rest: list[dict[str, Any]] = field(default_factory=list)  # streams in which nothing was new, for the end
 
 
 class _TakenOver(Exception):  # noqa: N818 - a finding
@@ -123,18 +130,16 @@ def _begin(
 
     Else when to come again: another poll is under way, or the account cannot be spoken for.
     """
-    at = now()
+    at, holder = now(), leases.new_holder()
     with deployment.database.transaction() as session:
-        account = session.scalar(sa.select(Account).where(Account.id == account_id).with_for_update())
-        if account is None or account.state not in POLLED:
-            return None
-        if is_held(account, at):
-            return account.lease_until
+        lease = {"of": account_id, "at": at, "holder": holder, "until": at + leases.TERM}
+        account = session.execute(_TAKE, lease).one_or_none()
+        if account is None:
+            return session.scalar(_HELD, {"of": account_id})
         try:
-            its_line = line(session, deployment, account_id)
+            its_line = line_of(deployment, account)
         except Problem as problem:
-            health.refused(session, account, Misconfigured(str(problem)), at)
-            return _next(session, account_id)
+            return _refuse(session, account_id, problem, at)
         return _Poll(
             deployment=deployment,
             account_id=account_id,
@@ -142,21 +147,39 @@ def _begin(
             line=its_line,
             since_at=account.since_at,
             connected_at=account.connected_at,
-            holder=take(account, at),
+            is_welcome=account.state is State.ACTIVE and not account.refusals,
+            holder=holder,
             watch=watch,
             most_pages=None if everything else MOST_PAGES,
             due=[
-                _Due(
-                    id=stream.id,
-                    key=stream.key,
-                    name=stream.name,
-                    cursor=stream.cursor,
-                    is_failing=stream.failing_since is not None,
-                )
-                for stream in health.streams(session, account_id)
-                if everything or stream.next_at is None or stream.next_at <= at
+                _due(row)
+                for row in session.execute(_WANTED, {"of": account_id})
+                if everything or row.next_at is None or row.next_at <= at
             ],
         )
+
+
+def _due(row: sa.Row[Any]) -> _Due:
+    return _Due(
+        id=row.id,
+        key=row.key,
+        name=row.name,
+        cursor=row.cursor,
+        interval=row.interval,
+        is_ours=row.is_ours,
+        next_at=row.next_at,
+        listened_until=row.listened_until,
+        is_failing=row.failing_since is not None,
+        is_at_rest=not row.trouble and not row.waiting,
+    )
+
+
+def _refuse(session: Session, account_id: int, problem: Problem, at: datetime) -> datetime | None:
+    account = session.get_one(Account, account_id)
+    leases.give_back(account)
+    health.refused(session, account, Misconfigured(str(problem)), at)
+    session.flush()
+    return _next(session, account_id)
 
 
 def _run(poll: _Poll) -> None:
@@ -185,6 +208,9 @@ def _walk(poll: _Poll, due: _Due) -> ConnectorError | None:
         if isinstance(page, ConnectorError):
             return page
         pages += 1
+        if poll.is_welcome and due.is_at_rest and _is_nothing(page, due):
+            _rest(poll, due)
+            return None
         is_stuck = page.more and not page.raws and page.cursor == due.cursor
         has_more = page.more and not is_stuck
         try:
@@ -200,7 +226,7 @@ def _fetch(poll: _Poll, due: _Due) -> Batch | ConnectorError:
     """One page, or why there is none. No transaction is open here."""
     try:
         with poll.line.use(poll.deployment) as connection:
-            return connection.fetch(due.key, due.cursor, Budget(since=poll.since_at))
+            return connection.fetch(due.key, due.cursor, Budget(since=poll.since_at, answers_only=due.is_ours))
     except ConnectorError as error:
         return error
     except Exception as error:  # noqa: BLE001 - the border of a channel: what it does not name is Transient
@@ -209,17 +235,35 @@ def _fetch(poll: _Poll, due: _Due) -> Batch | ConnectorError:
         return Transient("Something went wrong while fetching. It is tried again.")
 
 
+def _is_nothing(page: Batch, due: _Due) -> bool:
+    """Whether a page brings nothing that is not written down already."""
+    return not (page.raws or page.withheld or page.more or page.gap) and page.cursor == due.cursor
+
+
+def _rest(poll: _Poll, due: _Due) -> None:
+    """Nothing was new: that it was looked at is written when the run ends."""
+    poll.at_rest.append(health.at_rest(due.id, due.interval, due.listened_until, due_at=due.next_at, at=now()))
+    if poll.watch is not None:
+        poll.watch(Progress(stream=due.name, seen=0, new=0, waiting=0))
+
+
 def _keep(poll: _Poll, due: _Due, page: Batch, *, is_done: bool) -> None:
     """Transaction B: the page, the cursor after it, the stream's health, and the job that reads what came."""
     at = now()
     hashes = poll.deployment.store.put_all(poll.office_id, [raw.content for raw in page.raws]) if page.raws else []
-    rows = [_sighting(poll, due, raw, sha256, at) for raw, sha256 in zip(page.raws, hashes, strict=True)]
+    origin = sightings.Origin(
+        office_id=poll.office_id,
+        account_id=poll.account_id,
+        stream_id=due.id,
+        connected_at=poll.connected_at,
+    )
     with _holding(poll) as (session, account):
         health.welcomed(session, account)
-        stream = session.get_one(Stream, due.id)
-        new = _insert(session, rows)
+        stream = session.get_one(Stream, due.id, with_for_update=True)
+        new = sightings.keep(session, origin, page.raws, hashes, at)
+        sightings.withhold(session, origin, page.withheld, at)
         stream.cursor = dict(page.cursor)
-        health.good(stream, at, waiting=page.waiting, has_items=bool(new), is_done=is_done)
+        health.good(stream, at, waiting=page.waiting, has_items=bool(new), is_done=is_done, due_at=due.next_at)
         if page.gap is not None:
             session.add(
                 KnownGap(
@@ -233,42 +277,11 @@ def _keep(poll: _Poll, due: _Due, page: Batch, *, is_done: bool) -> None:
             )
         if new:
             jobs.defer(session, jobs.Kind.TAKE_SIGHTINGS, poll.account_id)
-    _forget_spool(page.raws)
+    sightings.forget_spool(page.raws)
+    poll.is_welcome, due.next_at = True, stream.next_at
     if poll.watch is not None:
-        poll.watch(Progress(stream=due.name, seen=len(rows), new=new, waiting=0 if is_done else page.waiting))
-
-
-def _sighting(poll: _Poll, due: _Due, raw: Raw, sha256: str, at: datetime) -> dict[str, object]:
-    """The row of one item, its bytes in the store and synced."""
-    arrived_at = raw.arrived_at
-    return {
-        "office_id": poll.office_id,
-        "account_id": poll.account_id,
-        "stream_id": due.id,
-        "external_id": raw.external_id,
-        "size": len(raw.content) if isinstance(raw.content, bytes) else raw.content.stat().st_size,
-        "sha256": sha256,
-        "arrived_at": arrived_at,
-        "fetched_at": at,
-        "is_backlog": poll.connected_at is not None and (arrived_at or at) < poll.connected_at,
-        "state": Reading.WAITING,
-    }
-
-
-def _insert(session: Session, rows: list[dict[str, object]]) -> int:
-    """Insert what is not there yet; how many that were."""
-    if not rows:
-        return 0
-    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    query = insert(Sighting).on_conflict_do_nothing().returning(Sighting.id)
-    return len(session.execute(query, rows).all())
-
-
-def _forget_spool(raws: tuple[Raw, ...]) -> None:
-    """Large items came in files of their own; they lie in the store now."""
-    for raw in raws:
-        if isinstance(raw.content, Path):
-            raw.content.unlink(missing_ok=True)
+        waiting = 0 if is_done else page.waiting
+        poll.watch(Progress(stream=due.name, seen=len(page.raws), new=new, waiting=waiting))
 
 
 @contextmanager
@@ -283,21 +296,46 @@ def _holding(poll: _Poll) -> Iterator[tuple[Session, Account]]:
 
 def _end(poll: _Poll) -> datetime | None:
     """Give the lease back; when the next stream is due."""
-    with _holding(poll) as (session, account):
-        give_back(account)
-        return _next(session, poll.account_id) if account.state in POLLED else None
+    with poll.deployment.database.transaction() as session:
+        state = session.scalar(_GIVE_BACK, {"of": poll.account_id, "holder": poll.holder})
+        if state is None or state is State.REMOVED:
+            raise _TakenOver
+        health.note_rest(session, poll.at_rest)
+        return _next(session, poll.account_id) if state in POLLED else None
 
 
 def _let_go(poll: _Poll) -> None:
     """Give the lease back after a failure of our own, so that the next try need not wait for its end."""
     with poll.deployment.database.transaction() as session:
-        session.execute(
-            sa.update(Account)
-            .where(Account.id == poll.account_id, Account.lease_by == poll.holder)
-            .values(lease_by="", lease_until=None)
-        )
+        session.execute(_GIVE_BACK, {"of": poll.account_id, "holder": poll.holder})
 
 
 def _next(session: Session, account_id: int) -> datetime | None:
-    times = [stream.next_at or now() for stream in health.streams(session, account_id)]
+    times = [row.next_at or now() for row in session.execute(_WANTED, {"of": account_id})]
     return min(times, default=None)
+
+
+# Said once, and as statements of Core: most polls find nothing, and putting these together, or loading whole rows as
+# objects, would cost several times what running them does.
+_ACCOUNTS: Final = cast("sa.Table", Account.__table__)
+_STREAMS: Final = cast("sa.Table", Stream.__table__)
+_OF_POLLED: Final = sa.and_(_ACCOUNTS.c.id == sa.bindparam("of"), _ACCOUNTS.c.state.in_(POLLED))
+_TAKE: Final = (
+    sa.update(_ACCOUNTS)
+    .where(
+        _OF_POLLED,
+        sa.or_(_ACCOUNTS.c.lease_until.is_(None), _ACCOUNTS.c.lease_until <= sa.bindparam("at", type_=Instant())),
+    )
+    .values(lease_by=sa.bindparam("holder"), lease_until=sa.bindparam("until"))
+    .returning(_ACCOUNTS)
+)
+_HELD: Final = sa.select(_ACCOUNTS.c.lease_until).where(_OF_POLLED)
+_GIVE_BACK: Final = (
+    sa.update(_ACCOUNTS)
+    .where(_ACCOUNTS.c.id == sa.bindparam("of"), _ACCOUNTS.c.lease_by == sa.bindparam("holder"))
+    .values(lease_by="", lease_until=None)
+    .returning(_ACCOUNTS.c.state)
+)
+_WANTED: Final = (
+    sa.select(_STREAMS).where(_STREAMS.c.account_id == sa.bindparam("of"), _STREAMS.c.is_wanted).order_by(_STREAMS.c.id)
+)
