@@ -128,6 +128,7 @@ class Item:
     is_auto: bool = False
     is_bounce: bool = False
     bounced: tuple[str, ...] = ()  # platform ids of our messages that a delivery report says failed
+    failure: str = ""  # what that report says, in a sentence for whoever wrote the message
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

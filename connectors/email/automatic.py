@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from connectors.email.addresses import actors
+from connectors.email.failures import failure
 from connectors.email.structure import Buffer, Headers, Part, first, structured
 from connectors.email.text import decode, decode_header
 
@@ -39,11 +40,15 @@ _LOOKED_AT: Final = 64 * 1024
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
-    """What the headers and the machine-readable parts say. ``bounced``: Message-IDs of mails that did not arrive."""
+    """What the headers and the machine-readable parts say.
+
+    ``bounced``: Message-IDs of mails that did not arrive, ``failure`` why.
+    """
 
     is_auto: bool
     is_bounce: bool
     bounced: tuple[str, ...] = ()
+    failure: str = ""
 
 
 def report(headers: Headers, leaves: list[Part], content: Buffer) -> Report:
@@ -53,6 +58,7 @@ def report(headers: Headers, leaves: list[Part], content: Buffer) -> Report:
         is_auto=failed or _is_auto(headers, leaves),
         is_bounce=failed,
         bounced=_bounced(headers, leaves, content) if failed else (),
+        failure=failure(leaves, content) if failed else "",
     )
 
 

@@ -105,6 +105,7 @@ def _item(headers: Headers, body: _Body, report: automatic.Report) -> Item:
         is_auto=report.is_auto,
         is_bounce=report.is_bounce,
         bounced=report.bounced,
+        failure=report.failure,
     )
 
 
