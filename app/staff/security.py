@@ -6,6 +6,7 @@ session is a row of ours (``present``), begun and ended by its signals.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any, Final
@@ -75,6 +76,14 @@ class Phone(Totp):
             return super().verify_totp(token, totp_secret, user, window)
         except KeyError:
             return False
+
+    def generate_qrcode(self, username: str, totp: str) -> str:
+        """What a phone is pointed at, black on white whatever colours the page has, as the address of a picture."""
+        from qrcode import make
+        from qrcode.image.svg import SvgPathFillImage
+
+        picture = make(self.get_totp_uri(username, totp), image_factory=SvgPathFillImage)
+        return f"data:image/svg+xml;base64,{b64encode(picture.to_string()).decode()}"
 
     def get_totp_pretty_key(self, totp_secret: str) -> str:
         """The secret in groups of four, for whoever types it."""

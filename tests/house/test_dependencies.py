@@ -18,7 +18,6 @@ NEVER_IMPORTED = {
     "argon2-cffi": "passlib keeps passwords with it",
     "gunicorn": "a command, for many processes (docs/operate.md)",
     "praw": "part of the frame that was agreed; the Reddit channel is built on it",
-    "qrcode": "Flask-Security draws with it what a phone is pointed at",
     "psycopg": "SQLAlchemy finds it by the URL",
 }
 

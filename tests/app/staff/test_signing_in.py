@@ -171,3 +171,16 @@ def test_a_language_can_be_chosen_before_signing_in(browser: Browser) -> None:
     html = browser.page.css_first("html")
     assert html is not None
     assert html.attributes["lang"] == "cy"
+
+
+def test_what_was_left_empty_is_named_at_the_top_and_counts_as_no_try(
+    browser: Browser,
+    world: World,  # noqa: ARG001 - with nobody in it, the set-up comes first
+    database: Database,
+) -> None:
+    browser.sign_in("", "")
+    summary = browser.page.css_first(".error-summary ul")
+    assert summary is not None
+    assert summary.text(separator=" ", strip=True) == "Type your email address. Type your password."
+    with database.reading() as session:
+        assert session.scalar(sa.select(sa.func.count()).select_from(Attempt)) == 0
