@@ -352,12 +352,12 @@ def badges(session: Session, offices: Collection[int], *, staff_id: int, at: Bou
     total: Counter[str] = Counter()
     channels: Counter[str] = Counter()
     by_office: Counter[int] = Counter(dict.fromkeys(offices, 0))
-    for row in session.execute(_COUNTS, given | {"offices": sorted(offices)}).mappings():
-        counts = dict(row)
-        office_id, channel = counts.pop("office_id"), counts.pop("channel")
-        total.update(counts)
-        channels[channel] += counts["needs_reply"]
-        by_office[office_id] += counts["needs_reply"]
+    found = session.execute(_COUNTS, given | {"offices": sorted(offices)})
+    names = tuple(found.keys())[2:]
+    for office_id, channel, *counts in found:
+        total.update(dict(zip(names, counts, strict=True)))
+        channels[channel] += counts[0]
+        by_office[office_id] += counts[0]
     groups: dict[Group, int] = {group: total[f"in_{group}"] for group in Group if group is not Group.LATER}
     groups[Group.LATER] = total["needs_reply"] - sum(groups.values())
     return Badges(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from flask import current_app, request, url_for
+from flask import request, url_for
 from flask_babel import gettext
 
 from app.channels import queries as channels
@@ -20,7 +20,7 @@ from app.web.filters import ago, hour, moment
 from app.web.guard import actor
 from app.web.permissions import Permission
 from app.web.session import session
-from app.web.shell import Banner, Item, Rail, Section
+from app.web.shell import Banner, Item, Rail, Section, place
 
 _LISTS: Final = (
     (View.NEEDS_REPLY, "inbox", "", "g i"),
@@ -31,7 +31,6 @@ _LISTS: Final = (
     (View.WAITING, "hourglass", "", ""),
     (View.ANSWERED, "check-check", "", ""),
 )
-_SETTINGS: Final = "office.settings"
 
 
 def rail() -> Rail:
@@ -46,8 +45,8 @@ def rail() -> Rail:
         banners=banners(alarm()),
         checked_at=checked() if reads else "",
         live_href=live_href() if reads else "",
-        search_href=url_for("pages.search") if reads else "",
-        home_href="/" if reads else url_for("pages.accounts"),
+        search_href=place("pages.search") if reads else "",
+        home_href="/" if reads else place("pages.accounts"),
     )
 
 
@@ -93,36 +92,37 @@ def _lists(badges: Badges) -> Sequence[Item]:
 
 
 def _office() -> Sequence[Item]:
+    me = actor()
     places = (
         (Permission.READ_CASES, "people", gettext("People"), "pages.people", "users", ""),
         (Permission.READ_CASES, "progress", gettext("How we are doing"), "pages.progress", "chart-column", "g p"),
         (Permission.VIEW_ACCOUNTS, "accounts", gettext("Accounts"), "pages.accounts", "plug", "g a"),
         (Permission.VIEW_AUDIT, "audit", gettext("Audit trail"), "pages.audit", "scroll-text", ""),
-        (Permission.MANAGE_OFFICE, "settings", gettext("Office settings"), _SETTINGS, "settings", ""),
+        (Permission.MANAGE_OFFICE, "settings", gettext("Office settings"), "office.settings", "settings", ""),
     )
     return [
         Item(
             key=key,
             label=label,
-            href=url_for(endpoint),
+            href=place(endpoint),
             icon=icon,
             count=troubled() if key == "accounts" else None,
             tone="warn" if key == "accounts" else "",
-            current=request.path.startswith(url_for(endpoint)),
+            current=request.path.startswith(place(endpoint)),
             shortcut=shortcut,
         )
         for permission, key, label, endpoint, icon, shortcut in places
-        if actor().may(permission) and endpoint in current_app.view_functions
+        if me.may(permission)
     ]
 
 
 def _tabs(badges: Badges | None) -> Sequence[Item]:
     """The five places of a phone; the rest is on "More"."""
     more = Item(
-        key="more", label=gettext("More"), href=url_for("pages.more"), icon="menu", current=request.path == "/more"
+        key="more", label=gettext("More"), href=place("pages.more"), icon="menu", current=request.path == "/more"
     )
     if badges is None:
-        href = url_for("pages.accounts")
+        href = place("pages.accounts")
         return [
             Item(key="accounts", label=gettext("Accounts"), href=href, icon="plug", current=request.path == href),
             more,
@@ -148,14 +148,14 @@ def _tabs(badges: Badges | None) -> Sequence[Item]:
         Item(
             key="search",
             label=gettext("Search"),
-            href=url_for("pages.search"),
+            href=place("pages.search"),
             icon="search",
             current=request.path == "/search",
         ),
         Item(
             key="progress",
             label=gettext("Progress"),
-            href=url_for("pages.progress"),
+            href=place("pages.progress"),
             icon="chart-column",
             current=request.path == "/progress",
         ),
@@ -184,7 +184,7 @@ def troubled() -> int:
 
 def banners(alarm: Alarm) -> Sequence[Banner]:
     """A worker that is not running, or else every account that is late or needs a person."""
-    href = url_for("pages.accounts") if actor().may(Permission.VIEW_ACCOUNTS) else ""
+    href = place("pages.accounts") if actor().may(Permission.VIEW_ACCOUNTS) else ""
     if alarm.is_worker_gone:
         return [Banner(text=_worker_gone(alarm.worker_seen_at), tone="bad", href=href, link_text=gettext("Accounts"))]
     by_account = {one.account_id: one for one in reversed(alarm.streams)}

@@ -31,13 +31,12 @@ class Member:
 
 
 class CaseRow(NamedTuple):
-    """A row of a list of cases. ``conversation_id`` is the most urgent; ``owner`` is None while it waits in a queue.
+    """A row of a list of cases: what a list shows. ``owner`` is None while it waits in a queue.
 
     A tuple, as what the database gives is one: a page makes fifty, each in a fifth of the time of a frozen class.
     """
 
     id: int
-    office_id: int
     reference: str
     subject: str
     snippet: str
@@ -52,20 +51,14 @@ class CaseRow(NamedTuple):
     due_at: datetime
     due_kind: DueKind
     emergency: Emergency | None
-    external_what: str
-    promised_on: date | None
     waiting_until: datetime | None
-    officer: str
     officer_since: datetime | None
     last_at: datetime
     closed_at: datetime | None
     outcome: Outcome | None
     is_unread: bool
-    has_files: bool
     has_draft: bool
     has_failed_reply: bool
-    is_restricted: bool
-    conversation_id: int | None
     owner: Member | None
 
 

@@ -23,6 +23,10 @@ Found = TypeVar("Found")
 
 def offices() -> frozenset[int]:
     """The offices whose cases the person reads: the one chosen in the switcher, else all of theirs."""
+    return once("postbag_offices", _offices)
+
+
+def _offices() -> frozenset[int]:
     own = actor().offices_with(Permission.READ_CASES)
     chosen = actor().office_id
     return frozenset({chosen}) if chosen in own else own

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
-from flask import Flask, request
+from flask import Flask, request, url_for
 from flask_babel import gettext
 
 from app.web import deployment
@@ -171,6 +171,16 @@ def install(
         return {"chrome": Chrome(rail, desk, demo=_demo(), help=links), "bare": _bare(links)}
 
     app.context_processor(variables)
+
+
+def place(endpoint: str) -> str:
+    """The address of a page that takes nothing. A page leads to a dozen of them, and they never change."""
+    return _place(endpoint, request.script_root)
+
+
+@lru_cache(maxsize=256)
+def _place(endpoint: str, _root: str) -> str:
+    return url_for(endpoint)
 
 
 def _bare(footer: Sequence[Link]) -> Bare:
