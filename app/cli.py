@@ -449,6 +449,26 @@ def export(office_id: int, folder: Path | None) -> None:
 
 
 @commands.command()
+@click.option("--office", "office_id", type=int, required=True, help="Number of the office.")
+@click.option("--person", "person_id", type=int, required=True, help="Number of the person.")
+@click.option("--yes", is_flag=True, help="Do it; without it, only say what would go.")
+def erase(office_id: int, person_id: int, *, yes: bool) -> None:
+    """Erase somebody: what they said, what was said to them and noted about them. Counts and dates stay."""
+    from app.retention import actions
+
+    deployment = _open()
+    if yes:
+        found = actions.erase(deployment, office_id, person_id, by=None)
+    else:
+        with deployment.database.reading() as session:
+            found = actions.extent(session, office_id, person_id)
+    for what, count in asdict(found).items():
+        click.echo(f"{what}\t{count}")
+    if not yes:
+        click.echo("Nothing was erased yet: say --yes. Messages of others on the same cases stay.", err=True)
+
+
+@commands.command()
 @click.option("--accept-new", is_flag=True, help="Go on with other keys: what the former ones sealed is lost.")
 def keys(*, accept_new: bool) -> None:
     """Say whether the keys are those that the database was used with; exit 1 when they are not."""

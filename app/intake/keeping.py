@@ -19,7 +19,7 @@ from app.db import insert, insert_all, update
 from app.deadlines.obligations import clock_starts_at
 from app.deployment import Deployment
 from app.intake.reading import Ready, Waiting
-from app.messages import index, threading
+from app.messages import erased, index, threading
 from app.messages.models import Conversation, Direction, File, Message, MessageState, Reading, Revision, Sighting
 from app.office.queries import Rules
 from app.people.actions import Who, identify
@@ -37,6 +37,8 @@ class Fate(StrEnum):
     AGAIN = "again"  # one that is there already: another folder, another account
     REVISION = "revision"  # one that is there, in other words
     OURS = "ours"  # what we wrote in the platform's own app
+    REPORT = "report"  # that what we wrote did not arrive
+    ERASED = "erased"  # one that was erased, and stays away
     QUARANTINED = "quarantined"
     LATER = "later"  # the copy of a reply whose own fate is not known yet
 
@@ -83,6 +85,8 @@ def keep(session: Session, run: Run, waiting: Waiting, ready: Ready) -> Fate:
     known_id = _known(session, run, item)
     if known_id is not None:
         return _seen_again(session, run, waiting, item, session.get_one(Message, known_id))
+    if _was_erased(session, run, item):
+        return _stays_away(session, waiting)
     arrival = _Arrival(run=run, waiting=waiting, ready=ready, sent_at=_sent_at(waiting, item))
     if item.author.external_id in run.own_ids:
         if _is_in_flight(session, run, item):
@@ -149,6 +153,20 @@ def _latest_words(session: Session, message: Message) -> str:
     query = sa.select(Revision.text).where(Revision.message_id == message.id).order_by(Revision.id.desc()).limit(1)
     latest = session.scalar(query)
     return message.text if latest is None else latest
+
+
+def _was_erased(session: Session, run: Run, item: Item) -> bool:
+    key = run.deployment.keys.ids
+    mark = erased.mark(key, run.office_id, run.channel, item.platform_id, item.fingerprint)
+    return erased.is_erased(session, run.office_id, mark)
+
+
+def _stays_away(session: Session, waiting: Waiting) -> Fate:
+    """Nothing names its bytes then, so that the sweep of the store removes them."""
+    gone = sa.delete(Sighting).where(Sighting.id == waiting.id, Sighting.state == Reading.WAITING)
+    if cast("sa.CursorResult[Any]", session.execute(gone)).rowcount != 1:
+        raise TakenElsewhere
+    return Fate.ERASED
 
 
 def _is_in_flight(session: Session, run: Run, item: Item) -> bool:

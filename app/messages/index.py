@@ -24,10 +24,13 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from app.db import Database
 from app.messages.models import Message
 
 MOST_WORDS: Final = 16_000  # a tsvector counts positions up to 16,383; a mail of 60 pages has as many words
 _PART: Final = 15  # bits: the size of a part of the index on PostgreSQL; its longest answer takes about 5 ms
+_MERGED_AT_ONCE: Final = 500  # pages of SQLite's index
+_CHANGES: Final = sa.text("SELECT total_changes()")
 _MOST_TEXT: Final = 250_000  # characters read for words: a tsvector holds 1 MB, and a mail may hold 30
 
 # A longer word falls into pieces, here and in what is looked for: a phrase. A tsvector refuses very long ones.
@@ -106,6 +109,24 @@ def remove(session: Session, message_ids: Iterable[int]) -> None:
     ids = [{"id": message_id} for message_id in message_ids]
     if ids:
         session.execute(_REMOVE[session.get_bind().dialect.name], ids)
+
+
+def purge(database: Database) -> None:
+    """Have no word of removed messages lie in the index any more: SQLite only marks them, until it merges by itself.
+
+    A little at a time, each a short transaction, so that nobody waits. PostgreSQL's own vacuum does the same.
+    """
+    if not database.is_sqlite:
+        return
+    merge = sa.text("INSERT INTO search_words (search_words, rank) VALUES ('merge', :pages)")
+    pages = -_MERGED_AT_ONCE  # below zero: all there is into one piece, in as many steps as it takes
+    while True:
+        with database.transaction() as session:
+            before = session.scalar(_CHANGES) or 0
+            session.execute(merge, {"pages": pages})
+            if (session.scalar(_CHANGES) or 0) - before < 2:  # noqa: PLR2004 - as FTS5 tells that there is nothing left
+                return
+        pages = _MERGED_AT_ONCE
 
 
 def entry(

@@ -14,6 +14,7 @@ from app.messages.models import File, Message, Sighting
 def original(session: Session, message_id: int) -> tuple[int, str]:
     """Office and hash under which the store has a message as the platform showed it first; raises Missing."""
     seen = sa.select(Sighting.office_id, Sighting.sha256).where(Sighting.message_id == message_id)
+    seen = seen.where(Sighting.sha256 != "")  # what was erased has no bytes
     found = session.execute(seen.order_by(Sighting.id).limit(1)).first()
     if found is None:
         raise Missing("There is no message %(message)s that a platform showed.", message=message_id)

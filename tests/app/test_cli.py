@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from app.cases import actions
+from app.cases.models import Case, Outcome
 from app.channels.models import Account, Heartbeat, Stream
 from app.clock import now
 from app.db import Database
@@ -21,6 +23,7 @@ from app.jobs.models import Setback
 from app.leases import take
 from app.messages.models import Message, Sighting
 from app.settings import Settings
+from tests import make
 from tests.app.program import CommandLine, adding, environment, run
 from tests.connectors.email.box import mail
 from tests.servers.dovecot import Dovecot
@@ -599,20 +602,27 @@ def test_a_database_without_tables_is_no_health_and_migrate_makes_them(
     assert postbag("health").error == "Nothing is being fetched or sent: no worker has run yet.\n"
 
 
-def test_an_account_whose_key_is_gone_says_so_and_comes_back_with_the_key(
+def test_an_office_whose_keys_are_gone_says_so_and_comes_back_with_them(
     postbag: CommandLine, account_id: str, settings: Settings
 ) -> None:
-    assert account_id
     keys = settings.data / "keys" / "keys.json"
     kept = keys.read_bytes()
     keys.unlink()
-    ran = postbag("poll")
-    assert ran.status == 1
-    assert "sealed with another key" in ran.error
-    checked = postbag("account", "check", account_id)
-    assert (checked.status, checked.error.count("\n"), "sealed with another key" in checked.error) == (1, 1, True)
+    for words in (("poll",), ("account", "check", account_id), ("keys",)):
+        ran = postbag(*words)
+        assert (ran.status, ran.error.count("\n"), f"there is no {keys}" in ran.error) == (1, 1, True)
     keys.write_bytes(kept)
     postbag.done("poll")
+    assert postbag.done("keys").text == "The keys are those of the database.\n"
+
+
+def test_an_account_sealed_with_keys_that_are_lost_says_so(
+    postbag: CommandLine, account_id: str, settings: Settings
+) -> None:
+    (settings.data / "keys" / "keys.json").unlink()
+    postbag.done("keys", "--accept-new")
+    checked = postbag("account", "check", account_id)
+    assert (checked.status, checked.error.count("\n"), "sealed with another key" in checked.error) == (1, 1, True)
 
 
 def test_a_broken_key_file_is_named_and_left_alone(postbag: CommandLine, settings: Settings) -> None:
@@ -652,3 +662,29 @@ def test_a_process_of_its_own_says_the_same(postbag: CommandLine, account_id: st
     assert (bad.returncode, bad.stdout) == (1, b"")
     assert bad.stderr == b"There is no message 7 that a platform showed.\n"
     assert postbag.done("user", "list", "--json").lines[0]["email"] == "bram@fernmoor.example"
+
+
+# ── Erasing ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.db
+def test_somebody_is_erased_once_it_is_said_twice(
+    postbag: CommandLine, office_id: str, box: Box, account_id: str, database: Database
+) -> None:
+    assert account_id
+    box.deliver("Bin")
+    postbag.done("poll")
+    with database.transaction() as session:
+        message = session.scalars(sa.select(Message)).one()
+        case = session.get_one(Case, message.case_id)
+        actions.close(session, case, outcome=Outcome.RESOLVED, by=make.staff(session).id, at=now())
+    preview = postbag("erase", "--office", office_id, "--person", message.person_id)
+    assert preview.text == "cases\t1\nmessages\t1\nfiles\t0\nnotes\t0\ndrafts\t0\nreplies\t0\nothers\t0\n"
+    assert (preview.status, preview.error) == (
+        0,
+        "Nothing was erased yet: say --yes. Messages of others on the same cases stay.\n",
+    )
+    done = postbag.done("erase", "--office", office_id, "--person", message.person_id, "--yes")
+    assert done.text == preview.text
+    again = postbag("erase", "--office", office_id, "--person", message.person_id, "--yes")
+    assert (again.status, again.error) == (1, "This person was erased already.\n")
