@@ -15,7 +15,7 @@ from app.lines import Lines
 from app.secrets import Keys, Sealer, keys
 from app.settings import Settings
 from app.store import Store, open_store
-from connectors import Connector, Host, all_connectors
+from connectors import Client, Connector, Host, all_connectors
 
 DEMONSTRATION = "demonstration"  # a file of this name marks the data folder of a demonstration
 
@@ -102,7 +102,13 @@ def _deployed(settings: Settings, database: Database, made: Keys) -> Deployment:
         database=database,
         store=open_store(database, settings.data),
         connectors=all_connectors(),
-        host=Host(now=now, allowed_hosts=settings.allow_hosts, spool=_spool(settings.data), id_key=made.ids.encode()),
+        host=Host(
+            now=now,
+            allowed_hosts=settings.allow_hosts,
+            spool=_spool(settings.data),
+            id_key=made.ids.encode(),
+            clients=_clients(settings),
+        ),
         lines=Lines(),
         leases=Leases(database),
     )
@@ -112,3 +118,25 @@ def _spool(data: Path) -> Path:
     folder = data / "spool"
     folder.mkdir(exist_ok=True, mode=0o700)
     return folder
+
+
+def _clients(settings: Settings) -> Mapping[str, Client]:
+    """This installation as the sign-in services know it that an administrator has registered it with."""
+    clients = {
+        "microsoft": Client(
+            id=settings.microsoft_client_id,
+            secret=settings.microsoft_client_secret.get_secret_value(),
+            tenant=settings.microsoft_tenant,
+        ),
+        "google": Client(id=settings.google_client_id, secret=settings.google_client_secret.get_secret_value()),
+        "oauth": Client(
+            id=settings.oauth_client_id,
+            secret=settings.oauth_client_secret.get_secret_value(),
+            name=settings.oauth_name,
+            authorize_url=settings.oauth_authorize_url,
+            token_url=settings.oauth_token_url,
+            device_url=settings.oauth_device_url,
+            scope=settings.oauth_scope,
+        ),
+    }
+    return {name: client for name, client in clients.items() if client.id}

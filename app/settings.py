@@ -59,6 +59,18 @@ class Settings(BaseSettings):
     mail_user: str = Field("", description="User to sign in as, if any")
     mail_password: SecretStr = Field(SecretStr(""), description="Its password")
     mail_from: str = Field("", description="Sender of mail to staff")
+    microsoft_client_id: str = Field("", description="This Postbag as Microsoft knows it: its application (client) id")
+    microsoft_client_secret: SecretStr = Field(SecretStr(""), description="The application's secret, where it has one")
+    microsoft_tenant: str = Field("common", description="Whose mailboxes: a domain or tenant id; common: any")
+    google_client_id: str = Field("", description="This Postbag as Google knows it: its OAuth client id")
+    google_client_secret: SecretStr = Field(SecretStr(""), description="The OAuth client's secret")
+    oauth_name: str = Field("", description="Another sign-in service for mailboxes, as people call it")
+    oauth_client_id: str = Field("", description="This Postbag as it knows us")
+    oauth_client_secret: SecretStr = Field(SecretStr(""), description="Our secret there, if any")
+    oauth_authorize_url: str = Field("", description="Its page where people sign in")
+    oauth_token_url: str = Field("", description="Where it gives tokens")
+    oauth_device_url: str = Field("", description="Where it gives codes to type, if it does")
+    oauth_scope: str = Field("", description="What it is asked for, separated by spaces")
     log_format: Literal["console", "json"] = Field("console", description="How log lines are written")
     metrics_token: SecretStr | None = Field(
         None, description="Bearer token for /metrics; without it the page is closed"

@@ -18,6 +18,7 @@ from app.audit import sealing
 from app.cases import clocks
 from app.cases.actions import recompute
 from app.channels.models import Account, Heartbeat, Stream
+from app.channels.signing_in import sign_in
 from app.channels.trying import try_account
 from app.clock import now
 from app.deployment import Deployment
@@ -95,6 +96,7 @@ def keep_going(deployment: Deployment, _: int) -> None:
 
 HANDLERS: Mapping[Kind, Handler] = {
     Kind.TRY_ACCOUNT: try_account,
+    Kind.SIGN_IN: sign_in,
     Kind.POLL_ACCOUNT: poll_account,
     Kind.TAKE_SIGHTINGS: take_sightings,
     Kind.SEND_REPLY: send_reply,

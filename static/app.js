@@ -6,6 +6,8 @@
 //   data-focus             the heading (or the summary of errors) that gets the focus afterwards
 //   data-autosave="URL"    a form whose fields are posted there 600 ms after typing stops; the answer may hold
 //                          {"words": "Draft saved 14:18", "fields": {"version": "5"}}, with status 409 for a conflict
+//   data-copy="id"         a button that copies the text of that element, and then says its data-copied
+//   data-goes-on           a form that is sent by itself
 //   data-refresh="2"       an element with an id, fetched again every so many seconds until it no longer says so
 //   data-live="URL"        on <body>: asked every ten seconds while the page is in sight, with its ETag. The answer, in which
 //                          everything may be missing:
@@ -386,6 +388,7 @@ document.addEventListener("click", (event) => {
   if (!target || event.defaultPrevented) return;
   if (target.matches("[data-opens]")) document.getElementById(target.dataset.opens)?.showModal();
   if (target.matches("[data-tick-all]")) tickAll();
+  if (target.matches("[data-copy]")) copy(target);
   if (target.matches("[data-select]")) {
     const area = document.getElementById(target.dataset.in);
     const at = area?.value.indexOf(target.dataset.select) ?? -1;
@@ -505,6 +508,12 @@ async function look() {
   looking = setTimeout(look, pause * 1000);
 }
 
+async function copy(button) {
+  await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+  say(button.dataset.copied);
+  button.textContent = button.dataset.copied;
+}
+
 function keepFresh(element) {
   setTimeout(async () => {
     if (!element.isConnected) return;
@@ -524,13 +533,14 @@ function keepFresh(element) {
 // ── Start, and again after an exchange ──────────────────────────────────────────────────────────────────────────────
 
 function ready(within) {
-  for (const control of all("[data-opens], [data-tick-all], [data-filter], [data-select]", within)) control.hidden = false;
+  for (const control of all("[data-opens], [data-tick-all], [data-filter], [data-select], [data-copy]", within)) control.hidden = false;
   for (const element of all("[data-toast]", within)) toast(element);
   for (const area of all("[data-limit]", within)) count(area);
   for (const element of all("[data-refresh]", within)) keepFresh(element);
 }
 
 ready(document);
+one("form[data-goes-on]")?.requestSubmit();
 if (location.hash === "#reply") startReply();
 if (one(".error-summary")) one(".error-summary").focus();
 if (document.body.dataset.live) looking = setTimeout(look, LOOK_EVERY * 1000);

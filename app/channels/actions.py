@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from app import jobs
 from app.audit.actions import record
-from app.channels.models import Account, Capacity, KnownGap, State, Stream
+from app.channels.models import Access, Account, Capacity, KnownGap, State, Stream
 from app.errors import Conflict, Invalid
 from app.secrets import Sealer
 from connectors import Field, FieldKind, Manifest
@@ -96,7 +96,7 @@ def change(
         account.state, account.name = State.TRYING, _name(manifest, given)
     jobs.defer(session, jobs.Kind.TRY_ACCOUNT, account.id)
     if account.state in {State.ACTIVE, State.NEEDS_YOU}:
-        _poll_now(session, account, at)
+        poll_now(session, account, at)
     record(session, "change", "account", account.id, office_id=account.office_id, by=by)
 
 
@@ -115,7 +115,7 @@ def activate(session: Session, account: Account, *, by: int | None, at: datetime
         raise Conflict("%(name)s is connected already.", name=account.name)
     account.state, account.connected_at = State.ACTIVE, at
     set_streams(session, account, account.check_result["streams"], at)
-    _poll_now(session, account, at)
+    poll_now(session, account, at)
     record(session, "connect", "account", account.id, office_id=account.office_id, by=by)
 
 
@@ -154,7 +154,7 @@ def resume(session: Session, account: Account, *, by: int | None, at: datetime) 
     if account.state is not State.PAUSED:
         raise Conflict("This account is not paused.")
     account.state = State.ACTIVE
-    _poll_now(session, account, at)
+    poll_now(session, account, at)
     record(session, "resume", "account", account.id, office_id=account.office_id, by=by)
 
 
@@ -164,6 +164,7 @@ def remove(session: Session, account: Account, *, by: int | None) -> None:
         raise Conflict("This account was removed already.")
     account.state, account.sealed = State.REMOVED, None
     account.credentials_version += 1  # whoever still holds a line to it hangs up
+    session.execute(sa.delete(Access).where(Access.account_id == account.id))
     record(session, "remove", "account", account.id, office_id=account.office_id, by=by)
 
 
@@ -174,7 +175,7 @@ def check_now(session: Session, account: Account, *, by: int | None, at: datetim
     """
     if account.state not in {State.ACTIVE, State.NEEDS_YOU}:
         raise Conflict("This account is not being fetched.")
-    _poll_now(session, account, at)
+    poll_now(session, account, at)
     record(session, "check_now", "account", account.id, office_id=account.office_id, by=by)
 
 
@@ -209,7 +210,8 @@ def settle_gap(session: Session, gap: KnownGap, *, by: int | None, at: datetime)
     record(session, "settle", "gap", gap.id, office_id=gap.office_id, by=by)
 
 
-def _poll_now(session: Session, account: Account, at: datetime) -> None:
+def poll_now(session: Session, account: Account, at: datetime) -> None:
+    """Every stream is due at once, but for those that the platform has limited until a moment it named."""
     session.execute(
         sa.update(Stream)
         .where(

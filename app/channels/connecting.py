@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,10 +12,11 @@ import structlog
 from sqlalchemy.orm import Session
 
 from app.channels.models import Account
+from app.channels.tokens import AccountTokens
 from app.deployment import Deployment
 from app.errors import Missing
 from app.jobs.running import describe
-from connectors import Actor, Connection, Connector, ConnectorError, Transient
+from connectors import Actor, Authorises, Connection, Connector, ConnectorError, Transient, Way
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -36,18 +37,19 @@ class Line:
 
         Raises what ``connect`` does; what the interface does not know is Transient.
         """
-
-        def dial() -> Connection:
-            try:
-                return deployment.connectors[self.channel].connect(self.options, deployment.host)
-            except ConnectorError:
-                raise
-            except Exception as error:
-                _log.error("channel failed", account=self.account_id, error=describe(error))
-                raise Transient("Something went wrong while connecting. It is tried again.") from error
-
-        with deployment.lines.use(self.account_id, self.version, dial) as connection:
+        with deployment.lines.use(self.account_id, self.version, lambda: self.dial(deployment)) as connection:
             yield connection
+
+    def dial(self, deployment: Deployment) -> Connection:
+        """A connection of the caller's own, which hangs it up; raises as ``use`` does."""
+        try:
+            host = replace(deployment.host, tokens=AccountTokens(deployment, self.account_id))
+            return deployment.connectors[self.channel].connect(self.options, host)
+        except ConnectorError:
+            raise
+        except Exception as error:
+            _log.error("channel failed", account=self.account_id, error=describe(error))
+            raise Transient("Something went wrong while connecting. It is tried again.") from error
 
 
 def connector(deployment: Deployment, channel: str) -> Connector:
@@ -55,6 +57,14 @@ def connector(deployment: Deployment, channel: str) -> Connector:
     if channel not in deployment.connectors:
         raise Missing("The channel %(channel)s is not installed here.", channel=channel)
     return deployment.connectors[channel]
+
+
+def ways(deployment: Deployment, account: Account) -> tuple[Way, ...]:
+    """How a person lets us into an account at the platform's own page, the usual way first; empty: not in that way."""
+    if account.channel not in deployment.connectors:
+        return ()
+    found = deployment.connectors[account.channel]
+    return found.ways(account.options) if isinstance(found, Authorises) else ()
 
 
 def line(session: Session, deployment: Deployment, account_id: int) -> Line:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db import Base
 from app.leases import Leased
+from connectors import Way
 
 
 class Capacity(StrEnum):
@@ -26,11 +27,12 @@ class Capacity(StrEnum):
 
 
 class State(StrEnum):
-    """Where an account stands. trying → tried | refused (before it is saved); active ⇄ paused.
+    """Where an account stands. trying (→ signing_in → trying) → tried | refused (before it is saved); active ⇄ paused.
 
     Active → needs_you → active; → removed.
     """
 
+    SIGNING_IN = "signing_in"  # a person has to sign in at the platform's page first
     TRYING = "trying"
     TRIED = "tried"
     REFUSED = "refused"
@@ -71,6 +73,47 @@ class Account(Leased, Base):
     )  # three strikes over an hour before "needs you"
     refusals: Mapped[int] = mapped_column(default=0)
     credentials_version: Mapped[int] = mapped_column(default=1)  # a kept connection with an older one is hung up
+
+
+class Step(StrEnum):
+    """How far a person's sign-in at the platform has come: see ``app.channels.signing_in``."""
+
+    ASKED = "asked"
+    WAITING = "waiting"
+    ANSWERED = "answered"
+    GIVEN = "given"
+    FAILED = "failed"
+
+
+class Access(Leased, Base):
+    """A person's sign-in at the platform's own page, for one account: what they are asked, and the tokens it gave.
+
+    The lease is of whoever renews the tokens.
+    """
+
+    __tablename__ = "access"
+
+    id: Mapped[int] = mapped_column(primary_key=True, init=False)
+    account_id: Mapped[int] = mapped_column(sa.ForeignKey("account.id"), unique=True)
+    office_id: Mapped[int] = mapped_column(sa.ForeignKey("office.id"))
+    step: Mapped[Step] = mapped_column(default=Step.ASKED)
+    way: Mapped[Way]
+    turn: Mapped[int] = mapped_column(default=0)  # a job of an earlier one keeps nothing
+    began_at: Mapped[datetime]
+    url: Mapped[str] = mapped_column(default="")
+    code: Mapped[str] = mapped_column(default="")
+    ends_at: Mapped[datetime | None] = mapped_column(default=None)
+    interval: Mapped[timedelta] = mapped_column(sa.Interval(native=False), default=timedelta(0))
+    next_at: Mapped[datetime | None] = mapped_column(default=None)
+    trouble: Mapped[str] = mapped_column(default="")
+    asking: Mapped[bytes | None] = mapped_column(default=None, repr=False)  # sealed: what the platform wants back
+    sealed: Mapped[bytes | None] = mapped_column(default=None, repr=False)  # the tokens
+    given_at: Mapped[datetime | None] = mapped_column(default=None)
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether a job is about to take the next step, with nothing for the person to do meanwhile."""
+        return self.step in {Step.ASKED, Step.ANSWERED}
 
 
 class Stream(Base):

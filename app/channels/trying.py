@@ -15,15 +15,16 @@ from typing import Any
 import structlog
 from sqlalchemy.orm import Session
 
-from app.channels import health
+from app.channels import health, signing_in
 from app.channels.actions import set_streams
-from app.channels.connecting import Line, line
+from app.channels.connecting import Line, line, ways
 from app.channels.models import Account, State
+from app.channels.tokens import AccountTokens
 from app.clock import now
 from app.deployment import Deployment
 from app.errors import Problem
 from app.jobs.running import describe
-from connectors import Checked, ConnectorError, Misconfigured, Transient
+from connectors import Checked, ConnectorError, Misconfigured, Transient, Way
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -39,6 +40,10 @@ def try_account(deployment: Deployment, account_id: int) -> datetime | None:
         except Problem as problem:
             its_line = Misconfigured(str(problem))
         version = account.credentials_version
+        asked = next(iter(ways(deployment, account)), None)
+    if asked is not None and not AccountTokens(deployment, account_id).read():
+        _ask(deployment, account_id, version, asked)
+        return None
     checked = its_line if isinstance(its_line, Misconfigured) else _check(deployment, its_line)
     with deployment.database.transaction() as session:
         account = session.get_one(Account, account_id, with_for_update=True)
@@ -47,6 +52,14 @@ def try_account(deployment: Deployment, account_id: int) -> datetime | None:
                 session, account, checked
             )  # else its settings were changed meanwhile, and are tried by a job of their own
     return None
+
+
+def _ask(deployment: Deployment, account_id: int, version: int, way: Way) -> None:
+    """There is nothing to try before a person has let us in at the platform's page: have them asked."""
+    with deployment.database.transaction() as session:
+        account = session.get_one(Account, account_id, with_for_update=True)
+        if account.credentials_version == version and account.state is not State.REMOVED:
+            signing_in.begin(session, account, way, by=None, at=now())
 
 
 def _check(deployment: Deployment, its_line: Line) -> Checked | ConnectorError:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qsl, urlsplit
+
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 
-from app.channels import actions, queries
+from app.channels import actions, queries, signing_in
+from app.channels.connecting import ways
 from app.channels.forms import AccountForm, form_for, options, parts
 from app.channels.models import Account, Capacity
 from app.clock import now
-from app.errors import Missing
+from app.errors import Conflict, Missing
 from app.office.queries import offices as every_office
+from app.office.queries import unfinished
 from app.web import deployment
 from app.web.forms import choices
 from app.web.guard import Permission, actor, allow, current_office, offices
 from app.web.session import session
 from app.web.telling import tell
-from connectors import Manifest
+from connectors import Manifest, Way
 
 blueprint = Blueprint("channels", __name__)
+
+_BROUGHT = ("state", "code", "error", "error_description")  # RFC 6749 section 4.1.2
 
 
 # ── Connecting ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -104,6 +110,55 @@ def try_again(account_id: int) -> ResponseReturnValue:
     """Try it once more as it is."""
     account = _account(account_id)
     actions.try_again(session, account, by=actor().id)
+    return _to(account)
+
+
+# ── Signing in at the platform's own page ───────────────────────────────────────────────────────────────────────────
+
+
+@blueprint.post("/accounts/<int:account_id>/sign-in")
+@allow(Permission.MANAGE_ACCOUNTS, fresh=True)
+def sign_in(account_id: int) -> ResponseReturnValue:
+    """Have the platform asked for a code, or for its page."""
+    account = _account(account_id)
+    possible = ways(deployment(), account)
+    if not possible:
+        raise Conflict("This account is not signed in on a provider's page.")
+    given = request.form.get("way", "")
+    way = Way(given) if given in possible else possible[0]
+    signing_in.begin(session, account, way, by=actor().id, at=now())
+    return _to(account)
+
+
+@blueprint.post("/accounts/<int:account_id>/sign-in/done")
+@allow(Permission.MANAGE_ACCOUNTS)
+def look_again(account_id: int) -> ResponseReturnValue:
+    """They say that they have done it."""
+    account = _account(account_id)
+    signing_in.look_again(session, account)
+    tell(gettext("We are asking the provider. If nothing has changed in a few seconds, press again."))
+    return _to(account)
+
+
+@blueprint.get("/" + signing_in.BACK)
+@allow(Permission.MANAGE_ACCOUNTS)
+def back() -> ResponseReturnValue:
+    """Where a platform sends the browser: a page that posts what it brought."""
+    answer = {key: request.args[key] for key in _BROUGHT if key in request.args}
+    return render_template("channels/back.html", title=gettext("You are back"), answer=answer)
+
+
+@blueprint.post("/" + signing_in.BACK)
+@allow(Permission.MANAGE_ACCOUNTS)
+def come_back() -> ResponseReturnValue:
+    """Keep what the browser brought, or what somebody pasted from its address bar."""
+    pasted = parse_qsl(urlsplit(request.form.get("address", "").strip()).query)
+    answer = {key: value for key, value in [*request.form.items(), *pasted] if key in _BROUGHT}
+    account_id = signing_in.account_of(answer.get("state", ""))
+    if account_id is None:
+        raise Conflict("That address is not the one to which the provider has sent you. Copy all of it.")
+    account = _account(account_id)
+    signing_in.come_back(session, deployment().sealer, account, answer, by=actor().id)
     return _to(account)
 
 
@@ -215,6 +270,10 @@ def _form_page(form: AccountForm, manifest: Manifest, account: Account | None = 
 
 
 def _to(account: Account) -> ResponseReturnValue:
+    """The page of the account; within the first run, its step there."""
+    office = unfinished(session) if account.connected_at is None else None
+    if office is not None and office.id == account.office_id:
+        return redirect(url_for("setup.trying", account_id=account.id), 303)
     return redirect(url_for("pages.account", account_id=account.id), 303)
 
 

@@ -9,6 +9,7 @@ class Kind(StrEnum):
     """What is to be done; the key says to which row (0 where it is about everything)."""
 
     TRY_ACCOUNT = "try_account"
+    SIGN_IN = "sign_in"  # to an account, at the platform's own page
     POLL_ACCOUNT = "poll_account"
     TAKE_SIGHTINGS = "take_sightings"  # of an account
     SEND_REPLY = "send_reply"

@@ -10,7 +10,9 @@ from flask_babel import gettext
 
 from app.cases import queries as cases
 from app.channels import queries as channel_queries
+from app.channels.connecting import ways
 from app.channels.models import State
+from app.channels.signing_in import access_of
 from app.clock import now
 from app.errors import Missing
 from app.intake import quarantine as quarantining
@@ -323,8 +325,12 @@ def account(account_id: int) -> ResponseReturnValue:
     card = next((one for one in _cards() if one.account.id == account_id), None)
     if card is None:
         raise Missing
-    answer = make_response(render_template("channels/account.html", title=card.account.name, card=card))
-    if card.account.state is State.TRYING:
+    possible = ways(deployment(), card.account)
+    access = access_of(session, account_id) if possible else None
+    answer = make_response(
+        render_template("channels/account.html", title=card.account.name, card=card, access=access, ways=possible)
+    )
+    if card.account.state is State.TRYING or (access is not None and access.is_moving):
         answer.headers["Refresh"] = str(showing.TRYING_AGAIN)
     return answer
 

@@ -10,7 +10,9 @@ from flask_babel import gettext
 
 from app.channels import actions as channel_actions
 from app.channels import queries as channel_queries
+from app.channels.connecting import ways
 from app.channels.forms import AccountForm, form_for, parts
+from app.channels.signing_in import access_of
 from app.clock import now
 from app.deadlines.holidays import Nation
 from app.errors import Conflict, Invalid, Missing
@@ -105,7 +107,17 @@ def add_channel() -> ResponseReturnValue:
 def trying(account_id: int) -> ResponseReturnValue:
     """Step 2: what trying it found; the page looks again by itself."""
     account = channel_queries.account(session, _office().id, account_id)
-    return _page("trying", 1, gettext("Your first mailbox"), account=account, result=account.check_result)
+    possible = ways(deployment(), account)
+    access = access_of(session, account_id) if possible else None
+    return _page(
+        "trying",
+        1,
+        gettext("Your first mailbox"),
+        account=account,
+        result=account.check_result,
+        access=access,
+        ways=possible,
+    )
 
 
 @blueprint.post("/channel/<int:account_id>/start")

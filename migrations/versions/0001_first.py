@@ -344,6 +344,31 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_sign_in_staff_id"), "sign_in", ["staff_id"], unique=False)
     op.create_table(
+        "access",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("account_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("office_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("step", sa.String(length=24), nullable=False),
+        sa.Column("way", sa.String(length=24), nullable=False),
+        sa.Column("turn", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("began_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("url", sa.String(), nullable=False),
+        sa.Column("code", sa.String(), nullable=False),
+        sa.Column("ends_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("interval", sa.Interval(native=False), nullable=False),
+        sa.Column("next_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("trouble", sa.String(), nullable=False),
+        sa.Column("asking", sa.LargeBinary(), nullable=True),
+        sa.Column("sealed", sa.LargeBinary(), nullable=True),
+        sa.Column("given_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("lease_by", sa.String(), nullable=False),
+        sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_access_account_id")),
+        sa.ForeignKeyConstraint(["office_id"], ["office.id"], name=op.f("fk_access_office_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_access")),
+        sa.UniqueConstraint("account_id", name=op.f("uq_access_account_id")),
+    )
+    op.create_table(
         "case",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("office_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -864,6 +889,21 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'open'"),
     )
     op.create_table(
+        "picture",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("office_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("message_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("url", sa.String(), nullable=False),
+        sa.Column("state", sa.String(length=24), nullable=False),
+        sa.Column("media_type", sa.String(), nullable=False),
+        sa.Column("size", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("sha256", sa.String(), nullable=False),
+        sa.ForeignKeyConstraint(["message_id"], ["message.id"], name=op.f("fk_picture_message_id")),
+        sa.ForeignKeyConstraint(["office_id"], ["office.id"], name=op.f("fk_picture_office_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_picture")),
+    )
+    op.create_index(op.f("ix_picture_message_id"), "picture", ["message_id"], unique=False)
+    op.create_table(
         "sighting",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("office_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -901,21 +941,6 @@ def upgrade() -> None:
         sqlite_where=sa.text("state <> 'taken'"),
         postgresql_where=sa.text("state <> 'taken'"),
     )
-    op.create_table(
-        "picture",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("office_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("message_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("url", sa.String(), nullable=False),
-        sa.Column("state", sa.String(length=24), nullable=False),
-        sa.Column("media_type", sa.String(), nullable=False),
-        sa.Column("size", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("sha256", sa.String(), nullable=False),
-        sa.ForeignKeyConstraint(["message_id"], ["message.id"], name=op.f("fk_picture_message_id")),
-        sa.ForeignKeyConstraint(["office_id"], ["office.id"], name=op.f("fk_picture_office_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_picture")),
-    )
-    op.create_index(op.f("ix_picture_message_id"), "picture", ["message_id"], unique=False)
     op.create_table(
         "revision",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
