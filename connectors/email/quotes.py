@@ -1,7 +1,8 @@
-"""What the sender wrote, without what it answers: quoted replies and signatures folded away for reading.
+"""What the sender wrote, without what it answers: quoted replies folded away for reading.
 
 Nothing is deleted: the whole text is kept beside it. In doubt a line stays, since a resident's own words must never be
-hidden, and where nothing would be left everything stays.
+hidden, and where nothing would be left everything stays. A signature stays: the address in it is often the proof that
+somebody lives in the ward.
 """
 
 from __future__ import annotations
@@ -11,15 +12,24 @@ from dataclasses import dataclass
 from typing import Final
 
 # "On Tue, 7 Apr 2026 at 08:10, Ann <ann@example.org> wrote:" in the languages of the people who write: English, Welsh,
-# then the ones most spoken in Britain beside them (census 2021) as far as mail programs write them.
+# then the ones most spoken in Britain beside them (census 2021: Polish, Romanian, Urdu, Portuguese, Spanish, Arabic,
+# French, Italian, German and more) as far as mail programs write them.
 _WROTE: Final = (
     r"wrote|writes|ysgrifennodd|ysgrifenodd|napisał(?:\(a\)|a)?|pisze|a scris|escreveu|escribió|ha scritto"
     r"|a écrit|schrieb|schreef|пише|написав|пишет|написал|írta|rašė|написа|yazdı|skrev"  # noqa: RUF001 - real words
+    r"|تمت كتابة ما يلي بواسطة|كتبت?|نے لکھا"
 )
-_ATTRIBUTION: Final = re.compile(rf"(?:{_WROTE})(?:\s[^:]{{0,80}}<[^<>\s]+@[^<>\s]+>|)\s*:\s*$", re.IGNORECASE)
+_MARKS: Final = r"\s\u200e\u200f\u202a-\u202e\u2066-\u2069"  # spaces, and the marks that turn the line's direction
+_ATTRIBUTION: Final = re.compile(
+    rf"(?:{_WROTE})(?:[{_MARKS}][^:]{{0,80}}<[^<>\s]+@[^<>\s]+>|)[{_MARKS}]*:[{_MARKS}]*$", re.IGNORECASE
+)
+_WEEKDAYS: Final = (
+    r"mon|tue|wed|thu|fri|sat|sun|llun|maw|mer|iau|gwe|sad|sul|pon|wt|śr|czw|pt|sob|ndz|niedz"
+    r"|пн|вт|ср|чт|пт|сб|нд|вс|پیر|منگل|بدھ|جمعرات|جمعہ|ہفتہ|اتوار"  # noqa: RUF001 - real words
+)
 _BEGINS: Final = re.compile(
-    r"^\W{0,3}(?:on|ar|dnia|w dniu|pe|em|el|il|le|am|op|den|dne|dne|\d{1,4}[./-]\d{1,2}[./-]\d{1,4}|"
-    r"(?:mon|tue|wed|thu|fri|sat|sun|llun|maw|mer|iau|gwe|sad|sul|pon|wt|śr|czw|pt|sob|ndz|niedz)\w*[,.]?\s)\b",
+    r"^\W{0,3}(?:on|ar|dnia|w dniu|pe|în|em|a|el|il|le|am|op|den|dne|на|في|بتاريخ|بروز"
+    rf"|\d{{1,4}}[./-]\d{{1,2}}[./-]\d{{1,4}}|(?:{_WEEKDAYS})\w*[,.،]{{0,2}}\s)\b",
     re.IGNORECASE,
 )
 # A sentence of one's own may say "on 3 May the council wrote:"; a mail program names an address, or year and time.
@@ -27,44 +37,63 @@ _MACHINE_MADE: Final = re.compile(r"\b20\d\d\b.*\d[:.]\d\d|\d[:.]\d\d.*\b20\d\d\
 _LINES_OF_ATTRIBUTION: Final = 4
 
 _ORIGINAL: Final = re.compile(
-    r"^\W{2,}\s*(?:original message|neges wreiddiol|y neges wreiddiol|wiadomość oryginalna|mesaj original|"
-    r"mensagem original|mensaje original|messaggio originale|message d.origine|ursprüngliche nachricht)\s*\W{2,}$",
+    r"^\W{2,}\s*(?:original message|neges wreiddiol|y neges wreiddiol|wiadomość oryginalna|oryginalna wiadomość"
+    r"|mesaj original|mesajul original|mensagem original|mensaje original|messaggio originale"
+    r"|message d.origine|message original|ursprüngliche nachricht|originalnachricht"
+    r"|الرسالة الأصلية|اصل پیغام)\s*\W{2,}$",
     re.IGNORECASE,
 )
 _FORWARDED: Final = re.compile(
-    r"^\W{0,20}\s*(?:begin forwarded message|forwarded message|forwarded by|neges a anfonwyd ymlaen|"
-    r"dechrau'r neges a anfonwyd ymlaen)\b",
+    r"^\W{0,20}\s*(?:begin forwarded message|forwarded message|forwarded by|neges a anfonwyd ymlaen"
+    r"|dechrau'r neges a anfonwyd ymlaen|weitergeleitete nachricht|anfang der weitergeleiteten nachricht"
+    r"|message transféré|début du message transféré|début du message réexpédié|mensaje reenviado"
+    r"|inicio del mensaje reenviado|messaggio inoltrato|inizio messaggio inoltrato|mensagem encaminhada"
+    r"|mensagem reencaminhada|przekazana wiadomość|wiadomość przekazana|mesaj redirecționat|mesaj redirecţionat"
+    r"|رسالة معاد توجيهها|فارورڈ کردہ پیغام)(?:\W|$)",
     re.IGNORECASE,
 )
 # The header block that Outlook puts above what it quotes; the words are labels of its languages.
-_LABEL: Final = re.compile(
-    r"^\s*[*_]{0,2}(?P<label>from|oddi wrth|gan|sent|anfonwyd|date|dyddiad|to|at|cc|copi|subject|pwnc|testun|"
-    r"importance|pwysigrwydd|von|gesendet|an|betreff|de|envoyé|à|objet|od|wysłano|do|temat|da|inviato|oggetto|"
-    r"enviado|para|asunto|assunto|trimis|către|subiect)\s*[*_]{0,2}\s*:\s*[*_]{0,2}",
-    re.IGNORECASE,
-)
-_FROM: Final = frozenset({"from", "oddi wrth", "gan", "von", "de", "od", "da"})
-_WHEN: Final = frozenset(
-    {"sent", "anfonwyd", "date", "dyddiad", "gesendet", "envoyé", "wysłano", "inviato", "enviado", "trimis"}
-)
+_FROM: Final = frozenset({"from", "oddi wrth", "gan", "von", "de", "de la", "od", "da", "من", "منجانب"})
+_WHEN: Final = frozenset({
+    *("sent", "date", "anfonwyd", "dyddiad", "gesendet", "datum", "envoyé", "wysłano", "data", "inviato"),
+    *("enviado", "enviado el", "enviada em", "fecha", "trimis", "تم الإرسال", "أُرسلت", "التاريخ"),
+    *("بھیجا گیا", "تاریخ"),
+})  # fmt: skip
+_OTHER_LABELS: Final = frozenset({
+    *("to", "cc", "subject", "importance"), *("at", "copi", "pwnc", "testun", "pwysigrwydd"),
+        *("an", "betreff", "à", "objet"),
+    *("do", "dw", "temat", "a", "oggetto", "para", "asunto", "assunto", "către", "subiect", "kopie", "wichtigkeit"),
+    *("إلى", "نسخة", "الموضوع", "بنام", "موضوع"),
+})  # fmt: skip
+_ANY_LABEL: Final = "|".join(sorted(map(re.escape, _FROM | _WHEN | _OTHER_LABELS), key=len, reverse=True))
+_LABEL: Final = re.compile(rf"^[{_MARKS}]*[*_]{{0,2}}(?P<label>{_ANY_LABEL})\s*[*_]{{0,2}}\s*:", re.IGNORECASE)
 _LABELS_LEAST: Final = 3
 _RULE: Final = re.compile(r"^\s*[_\-=]{8,}\s*$")
 
-_SIGNATURE_MOST: Final = 15  # lines; more than that after "--" is no signature
+# What a device or a program adds below the last line.
 _SENT_FROM: Final = re.compile(
-    r"^\W{0,3}(?:sent from (?:my|outlook|yahoo|mail|samsung|proton|aol|the)|get outlook for|anfonwyd o(?:'m| fy)|"
-    r"sent via|sent with)\b.{0,80}$",
+    r"^\W{0,3}(?:sent from (?:my|outlook|yahoo|mail|samsung|proton|aol|the)|get outlook for|sent via|sent with"
+    r"|anfonwyd o(?:'m| fy)|von meinem \w+ gesendet|gesendet mit|envoyé (?:de|depuis) mon|enviado desde (?:mi|outlook)"
+    r"|inviato da(?:l mio)? (?:iphone|ipad|outlook|yahoo)|wysłane? z (?:iphone|ipad|telefonu|mojego|outlook)"
+    r"|enviado do (?:meu|outlook)|trimis de pe|أُ?رسلت? من .{0,12}(?:iphone|ipad|جهاز|outlook))(?:\W|$).{0,80}$",
     re.IGNORECASE,
 )
 # "My answers are below": then what looks like a quotation holds the sender's own words.
 _ANSWERS_INSIDE: Final = re.compile(
     r"\b(?:see|answers?|answered|comments?|repl(?:y|ies|ied)|respon\w+|in ?line)\b.{0,30}"
-    r"\b(?:below|beneath|inline|in ?line|in (?:red|blue|bold|green))\b"
-    r"|\batebion isod\b|\bisod\b.{0,20}\bcoch\b",
+    r"\b(?:below|beneath|inline|in ?line|in (?:red|blue|bold|green|purple|capitals))\b"
+    r"|\b(?:atebion|sylwadau|gweler)\b.{0,30}\bisod\b|\bisod\b.{0,20}\bcoch\b"
+    r"|\b(?:antworten|kommentare|siehe)\b.{0,30}\bunten\b|\b(?:réponses?|commentaires?|voir)\b.{0,30}\bci-dessous\b"
+    r"|\b(?:respuestas?|comentarios?)\b.{0,30}\b(?:abajo|más abajo|en rojo)\b"
+    r"|\brispost[ae]\b.{0,30}\b(?:sotto|in rosso)\b"
+    r"|\bodpowied\w+\b.{0,30}\b(?:poniżej|na czerwono)\b|\brespostas?\b.{0,30}\b(?:abaixo|a vermelho|em vermelho)\b"
+    r"|\brăspuns\w*\b.{0,30}\b(?:mai jos|cu roșu)\b|(?:ردودي|إجاباتي|الرد).{0,30}(?:أدناه|باللون)|جوابات?.{0,30}نیچے",
     re.IGNORECASE,
 )
-_REPLY: Final = re.compile(r"^\s*(?:re|aw|sv|antw|odp|ynt|rv|ref|rif|ateb|atb)\s*(?:\[\d+\])?\s*:", re.IGNORECASE)
-_FORWARD: Final = re.compile(r"^\s*(?:fwd?|wg|tr|rv|ymlaen)\s*:", re.IGNORECASE)
+_REPLY: Final = re.compile(
+    r"^\s*(?:re|aw|sv|antw|odp|ynt|rv|ref|rif|r|ateb|atb|yn|răsp|رد|جواب)\s*(?:\[\d+\])?\s*:", re.IGNORECASE
+)
+_FORWARD: Final = re.compile(r"^\s*(?:fwd?|wg|tr|rv|enc|reenv|pd|i|ymlaen|redir|إعادة توجيه|توجيه)\s*:", re.IGNORECASE)
 
 
 def is_reply(subject: str, *, answers: bool) -> bool:
@@ -73,22 +102,21 @@ def is_reply(subject: str, *, answers: bool) -> bool:
 
 
 def fold(text: str, *, reply: bool) -> str:
-    """``text`` without what it quotes and without its signature; ``text`` itself where nothing else would be left.
+    """``text`` without what it quotes; ``text`` itself where nothing else would be left.
 
     A forwarded mail is what the sender wants read, so that nothing of it is taken away. Unmarked quotations are only
     looked for where the mail is a ``reply``.
     """
     lines = text.split("\n")
     if any(_FORWARDED.match(line) for line in lines):
-        return _without_signature(text.strip()) or text
+        return text.strip()
     cut = _Cut(lines)
     if reply:
         end = cut.unmarked_quotation()
         if end is not None and not _ANSWERS_INSIDE.search("\n".join(lines[:end])):
             del lines[end:]
     kept = "\n".join(_Cut(lines).without_marked_quotations()).strip()
-    kept = _without_signature(kept)
-    return kept or text.strip()
+    return _without_devices_words(kept) or text.strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,13 +183,9 @@ class _Cut:
         return above if above >= 0 and _RULE.match(self.lines[above]) else at
 
 
-def _without_signature(text: str) -> str:
-    """``text`` without a short block after a line of two dashes, and without "Sent from my …" at its end."""
+def _without_devices_words(text: str) -> str:
+    """``text`` without "Sent from my …" at its end."""
     lines = text.split("\n")
-    for at in range(len(lines) - 1, max(-1, len(lines) - _SIGNATURE_MOST - 2), -1):
-        if lines[at].rstrip() == "--":
-            del lines[at:]
-            break
     while lines and (not lines[-1].strip() or _SENT_FROM.match(lines[-1])):
         lines.pop()
     return "\n".join(lines).strip()

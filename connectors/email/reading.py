@@ -11,14 +11,16 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
+from urllib.parse import quote
 
 from connectors import Actor, Attachment, Audience, Item, Kind, Raw, Unreadable
-from connectors.email import automatic, quotes
+from connectors.email import automatic, entries, quotes, sealed, standard
 from connectors.email.addresses import actors
-from connectors.email.structure import Buffer, Headers, Part, first, parts
+from connectors.email.structure import Buffer, Headers, Part, first, in_doubt, parts
 from connectors.email.text import decode, decode_header, from_html, unfold
+from connectors.email.unpacking import unpacked
 
-TEXT_MOST: Final = 2 * 1024 * 1024  # of one text part; a longer one is cut and comes whole as an attachment
+TEXT_MOST: Final = 2 * 1024 * 1024  # bytes of all text parts; what is longer is cut and comes whole as an attachment
 REFERENCES_MOST: Final = 100
 ID_MOST: Final = 900
 _ID: Final = re.compile(r"<[^<>]{1,998}>")
@@ -57,11 +59,19 @@ def read(raw: Raw) -> Item:
     with _opened(raw) as content:
         if not len(content):
             raise Unreadable("This mail is empty.")
-        headers, leaves = parts(content)
+        headers, leaves = _leaves(content)
         body = _Body(content)
         for leaf in leaves:
             body.take(leaf)
         return _item(headers, body, automatic.report(headers, leaves, content))
+
+
+def _leaves(content: Buffer) -> tuple[Headers, list[Part]]:
+    """The parts of a mail: cut by us, and where that is in doubt by the standard library if it finds more of them."""
+    headers, leaves = parts(content)
+    if in_doubt(leaves) and (second := standard.parts(content)) and len(second[1]) > len(leaves):
+        headers, leaves = second
+    return headers, unpacked(leaves, content)
 
 
 @contextmanager
@@ -119,6 +129,7 @@ class _Body:
         self._content = content
         self._words: list[tuple[int, bool, str]] = []  # which alternatives, whether HTML, the words
         self._files: list[tuple[Part, bytes, str]] = []  # part, bytes, disposition
+        self._room = TEXT_MOST
 
     def take(self, part: Part) -> None:
         """Take one part as words or as a file."""
@@ -128,15 +139,36 @@ class _Body:
         if part.media_type not in {"text/plain", "text/html"} or disposition == "attachment" or named:
             self._files.append((part, data, disposition))
             return
-        if len(data) > TEXT_MOST:
+        if len(data) > self._room:
             self._files.append((part, data, "attachment"))
-            data = data[:TEXT_MOST]
+            data = data[: self._room]
+        self._room -= len(data)
         is_html = part.media_type == "text/html"
         text = decode(data, part.parameters.get("charset", ""), is_html=is_html)
-        self._words.append((part.alternatives, is_html, text.replace("\r\n", "\n").replace("\r", "\n")))
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+        self._words.append((part.alternatives, is_html, text if is_html else sealed.without_armour(text)))
 
     def text(self) -> str:
-        """The words as plain text; of alternatives the plain one, unless it is blank."""
+        """The words as plain text, or what a mail without words has instead of them."""
+        return self._own_words() or self._instead()
+
+    def _instead(self) -> str:
+        """What the first file says that can be read: an entry, a card, a mail inside the mail; or that it is sealed."""
+        for part, data, _ in self._files:
+            kind = part.media_type
+            if kind in sealed.SMIME or kind == "application/pgp-encrypted":
+                return sealed.ENCRYPTED
+            charset = part.parameters.get("charset", "")
+            if kind == "text/calendar":
+                return entries.calendar_words(decode(data[:TEXT_MOST], charset))
+            if kind in {"text/vcard", "text/x-vcard", "text/directory"}:
+                return entries.card_words(decode(data[:TEXT_MOST], charset))
+            if kind in {"message/rfc822", "message/global"}:
+                return _forwarded(data)
+        return ""
+
+    def _own_words(self) -> str:
+        """Of alternatives the plain one, unless it is blank."""
         pieces = []
         for group, is_html, text in self._words:
             if not is_html:
@@ -165,7 +197,7 @@ class _Body:
         found = []
         for number, (part, data, disposition) in enumerate(self._files, start=1):
             content_id = unfold(first(part.headers, "content-id")).strip("<> ")
-            shown = bool(content_id) and f"cid:{content_id}" in source
+            shown = bool(content_id) and (f"cid:{content_id}" in source or f"cid:{quote(content_id)}" in source)
             found.append(
                 Attachment(
                     name=_name(part, number, data),
@@ -188,6 +220,16 @@ def _name(part: Part, number: int, data: bytes) -> str:
     if len(given) > _NAME_MOST:
         given = f"{stem[:_NAME_MOST]}{dot}{extension[:20]}" if dot else given[:_NAME_MOST]
     return given or f"attachment-{number}{_EXTENSIONS.get(part.media_type, '')}"
+
+
+def _forwarded(data: bytes) -> str:
+    """A mail inside a mail in words: whose it is, what it is about, and what it says, one level deep."""
+    headers, leaves = parts(data)
+    inside = _Body(data)
+    for leaf in leaves:
+        inside.take(leaf)
+    lines = [decode_header(first(headers, name)) for name in ("from", "subject")]
+    return "\n".join(filter(None, [*lines, "", inside._own_words()])).strip()  # noqa: SLF001 - its own kind
 
 
 def _subject(data: bytes) -> str:

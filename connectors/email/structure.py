@@ -30,6 +30,9 @@ _PARAMETERS_MOST: Final = 100
 _HEADER: Final = re.compile(rb"([!-9;-~]+)[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)(?:\n|\Z)")
 _BLANK: Final = re.compile(rb"\r?\n\r?(?:\n|\Z)")
 _PARAMETER: Final = re.compile(r';\s*([^\s=;"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|([^;]*))')
+# A line that looks like a delimiter, followed by one that looks like a header.
+_DELIMITER: Final = re.compile(rb"\n--([!-~][ -~]{0,68}[!-~])[ \t]*\r?\n(?=[A-Za-z-]{4,40}:|\r?\n)")
+_SEARCHED_FOR_DELIMITER: Final = 16 * 1024
 _NAMED_PIECE: Final = re.compile(r"([^*]+)\*(?:(\d{1,3})(\*)?)?")
 
 Headers = dict[str, list[str]]
@@ -39,7 +42,8 @@ Headers = dict[str, list[str]]
 class Part:
     """One leaf of a mail: its headers, and where its body lies.
 
-    ``alternatives`` numbers the innermost multipart/alternative around it, 0 where there is none.
+    ``alternatives`` numbers the innermost multipart/alternative around it, 0 where there is none. ``data`` is the body
+    of what does not lie in the mail as such: what was wrapped in something else.
     """
 
     headers: Headers
@@ -48,6 +52,7 @@ class Part:
     start: int
     end: int
     alternatives: int = 0
+    data: bytes | None = None
 
     def encoded(self, content: Buffer) -> bytes:
         """The body as it came."""
@@ -55,6 +60,8 @@ class Part:
 
     def body(self, content: Buffer) -> bytes:
         """The body, its transfer encoding undone as far as that goes."""
+        if self.data is not None:
+            return self.data
         encoding = first(self.headers, "content-transfer-encoding").strip().lower()
         if encoding == "base64":
             with memoryview(content) as whole, whole[self.start : self.end] as view:
@@ -84,10 +91,9 @@ def parts(content: Buffer) -> tuple[Headers, list[Part]]:
         media_type, parameters = structured(first(own, "content-type"), default)
         if "/" not in media_type:
             media_type = default
-        boundary = parameters.get("boundary", "")
         pieces: list[tuple[int, int]] = []
-        if media_type.startswith("multipart/") and boundary and depth < DEPTH_MOST:
-            pieces = list(islice(cuts(content, boundary.encode("utf-8", "surrogateescape"), start, end), PARTS_MOST))
+        if media_type.startswith("multipart/") and depth < DEPTH_MOST:
+            pieces = _pieces(content, parameters.get("boundary", ""), start, end)
         if not pieces:
             if media_type.startswith("multipart/"):  # no boundary, or a false one: its text is all there is
                 media_type = "text/plain"
@@ -101,6 +107,21 @@ def parts(content: Buffer) -> tuple[Headers, list[Part]]:
             inner, body = head(content, piece_start, piece_end)
             waiting.append((inner, body, piece_end, depth + 1, group, default))
     return headers, found
+
+
+def in_doubt(leaves: list[Part]) -> bool:
+    """Whether a leaf says that it has parts, and none were found."""
+    return any(first(leaf.headers, "content-type")[:10].lower() == "multipart/" for leaf in leaves)
+
+
+def _pieces(content: Buffer, boundary: str, start: int, end: int) -> list[tuple[int, int]]:
+    """The pieces between the delimiters; where the boundary is missing or false, between those that stand there."""
+    if boundary:
+        found = list(islice(cuts(content, boundary.encode("utf-8", "surrogateescape"), start, end), PARTS_MOST))
+        if found:
+            return found
+    stands = _DELIMITER.search(content, max(0, start - 1), min(end, start + _SEARCHED_FOR_DELIMITER))
+    return list(islice(cuts(content, stands[1], start, end), PARTS_MOST)) if stands else []
 
 
 def head(content: Buffer, start: int, end: int) -> tuple[Headers, int]:
@@ -139,7 +160,8 @@ def _end_of_headers(content: Buffer, limit: int, end: int) -> int:
 def cuts(content: Buffer, boundary: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
     """Where the pieces between the delimiter lines of ``boundary`` begin and end (RFC 2046 section 5.1.1).
 
-    A missing last delimiter is forgiven. What stands before the first and after the last belongs to nobody.
+    A missing last delimiter is forgiven, and so is one that comes too early. What stands before the first and after the
+    last belongs to nobody.
     """
     delimiter = b"--" + boundary
     begun = -1
@@ -154,8 +176,6 @@ def cuts(content: Buffer, boundary: bytes, start: int, end: int) -> Iterator[tup
             if begun != -1:
                 yield begun, _without_newline(content, begun, at)
             begun = -1 if closes else line_end
-            if closes:
-                return
         at = content.find(delimiter, after, end)
     if begun != -1:
         yield begun, end

@@ -44,6 +44,12 @@ _ASCII_WITH_ESCAPES: Final = ("iso2022", "hz", "utf-7")  # shifted sets: pure AS
 # Windows-1252 as browsers have it: the five bytes it leaves open become control characters instead of an error.
 _CP1252: Final = {code: bytes([code]).decode("cp1252", "ignore") or chr(code) for code in range(0x80, 0xA0)}
 
+_SENSE: Final = 8  # so many characters must be right for one that is wrong
+_BEYOND_ASCII: Final = re.compile(r"[^\x00-\x7f]+")
+_HIGH: Final = re.compile(rb"[\x80-\xff]")
+_MOSTLY: Final = 0.4
+_LEAST_TO_GUESS: Final = 24  # bytes
+_LOOKED_AT_TO_GUESS: Final = 4096
 _META: Final = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{2,40})", re.IGNORECASE)
 _SEARCHED_FOR_META: Final = 4096
 
@@ -73,7 +79,7 @@ def decode(data: bytes, declared: str = "", *, is_html: bool = False) -> str:
     # "us-ascii" with eight-bit bytes is a false label: it says nothing.
     false = name == "cp1252" and declared.strip().lower() in {"us-ascii", "ascii"}
     ladder = [name] if name and not false else []
-    ladder.append("utf-8")
+    ladder.append("utf-16" if data[:2] in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE} else "utf-8-sig")
     if is_html and (found := _META.search(data[:_SEARCHED_FOR_META])):
         ladder.append(codec(found[1].decode("ascii", "replace")))
     for rung in filter(None, ladder):
@@ -81,7 +87,28 @@ def decode(data: bytes, declared: str = "", *, is_html: bool = False) -> str:
             return _clean(data.decode(rung))
         except (UnicodeError, ValueError):
             continue
-    return _clean(data.decode("latin-1").translate(_CP1252))
+    return _clean(_nearly(data, ladder) or _guessed(data) or data.decode("latin-1").translate(_CP1252))
+
+
+def _nearly(data: bytes, ladder: list[str]) -> str:
+    """``data`` as the first of the sets in which all but a few characters make sense; empty where there is none."""
+    for rung in filter(None, ladder):
+        text = data.decode(rung, "replace")
+        bad = text.count("\ufffd")
+        if bad * _SENSE < sum(map(len, _BEYOND_ASCII.findall(text))) - bad:
+            return text
+    return ""
+
+
+def _guessed(data: bytes) -> str:
+    """The last rung, for words that nobody declares and that are mostly not Latin: looked at by their statistics."""
+    start = data[:_LOOKED_AT_TO_GUESS]
+    if len(_HIGH.findall(start)) < _MOSTLY * len(start) or len(start) < _LEAST_TO_GUESS:
+        return ""
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(start).best()
+    return data.decode(best.encoding, "replace") if best and codec(best.encoding) else ""
 
 
 def _clean(text: str) -> str:
@@ -147,13 +174,25 @@ def _word_bytes(encoding: str, payload: str) -> bytes:
 
 
 def from_base64(data: bytes | memoryview) -> bytes:
-    """Base64 as far as it goes: foreign characters skipped, missing or misplaced padding made good."""
+    """Base64 as far as it goes: foreign characters skipped, missing or misplaced padding made good.
+
+    Some senders join pieces that are each padded; decoding stops at the first of them.
+    """
     try:
-        return binascii.a2b_base64(data)
+        found = binascii.a2b_base64(data)
     except binascii.Error:
-        kept = re.sub(rb"[^A-Za-z0-9+/]", b"", bytes(data))
-        kept = kept[:-1] if len(kept) % 4 == 1 else kept
-        return binascii.a2b_base64(kept + b"=" * (-len(kept) % 4))
+        return _from_broken_base64(bytes(data))
+    if len(found) < len(data) // 2 and b"=" in bytes(data[:-4]):
+        return _from_broken_base64(bytes(data))
+    return found
+
+
+def _from_broken_base64(data: bytes) -> bytes:
+    out = bytearray()
+    for piece in re.split(rb"=+", re.sub(rb"[^A-Za-z0-9+/=]", b"", data)):
+        kept = piece[:-1] if len(piece) % 4 == 1 else piece
+        out += binascii.a2b_base64(kept + b"=" * (-len(kept) % 4))
+    return bytes(out)
 
 
 # HTML.
