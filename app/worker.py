@@ -22,6 +22,7 @@ from app.channels.signing_in import sign_in
 from app.channels.trying import try_account
 from app.clock import now
 from app.deployment import Deployment
+from app.intake.listening import Listening
 from app.intake.poll import POLLED, poll_account
 from app.intake.take import take_sightings
 from app.jobs import Handler, Kind
@@ -127,8 +128,8 @@ RECURRING = (
 class Worker:
     """Does what is due: ``start`` and ``stop`` beside a web server, ``run`` in a process of its own.
 
-    A thread of its own writes the heartbeat that every page looks at, keeps the leases, defers what recurs and hangs up
-    lines that have been idle.
+    A thread of its own writes the heartbeat that every page looks at, keeps the leases, defers what recurs, hangs up
+    lines that have been idle and has the accounts listened to that tell of news.
     """
 
     def __init__(
@@ -141,6 +142,7 @@ class Worker:
     ) -> None:
         self._deployment = deployment
         self._engine = open_engine(deployment, handlers, threads=deployment.settings.workers, lease=lease)
+        self._listening = Listening(deployment)
         self._recurring = recurring
         self._pause = lease.total_seconds() / _BEATS
         self._name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
@@ -160,6 +162,7 @@ class Worker:
         self._stop.set()
         if self._tending.is_alive():
             self._tending.join()
+        self._listening.stop()
         _log.info("worker stopped", worker=self._name)
 
     def run(self) -> None:
@@ -191,6 +194,7 @@ class Worker:
         self._engine.tend()
         defer_due(self._deployment.database, self._recurring)
         self._deployment.lines.hang_up_idle()
+        self._listening.follow()
 
     def _show_life(self) -> None:
         at = now()
