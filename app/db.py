@@ -6,11 +6,10 @@ import importlib
 import importlib.util
 import pkgutil
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from enum import StrEnum
-from functools import cache
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, cast, dataclass_transform
@@ -147,46 +146,6 @@ class Database:
         self.reader.dispose()
 
 
-def insert(session: Session, row: Base) -> None:
-    """Write a new row at once and give it its id, past the unit of work: a fifth of the cost, for what comes in masses.
-
-    The row stays outside the session, which does not notice what becomes of it later: ``update`` does. What the
-    session still holds back is not written first.
-    """
-    result = session.connection().execute(_inserts(type(row)), _values(row))
-    if result.inserted_primary_key is not None and "id" in row.__table__.c:
-        row.id = result.inserted_primary_key[0]  # type: ignore[attr-defined]
-
-
-def insert_all(session: Session, rows: Sequence[Base]) -> None:
-    """The same for several rows of one kind, in one statement; they get no ids."""
-    if rows:
-        session.connection().execute(_inserts(type(rows[0])), [_values(row) for row in rows])
-
-
-def update(session: Session, row: Base, *columns: str) -> None:
-    """Write these columns of a row that ``insert`` has written."""
-    values = {name: getattr(row, name) for name in columns}
-    session.connection().execute(_updates(type(row)), {**values, "row_id": row.id})  # type: ignore[attr-defined]
-
-
-@cache
-def _inserts(kind: type[Base]) -> sa.Insert:
-    return sa.insert(cast("sa.Table", kind.__table__))
-
-
-@cache
-def _updates(kind: type[Base]) -> sa.Update:
-    table = cast("sa.Table", kind.__table__)
-    return sa.update(table).where(table.c.id == sa.bindparam("row_id"))
-
-
-def _values(row: Base) -> dict[str, Any]:
-    return {
-        name: value for name, value in row.__dict__.items() if name[0] != "_" and (name != "id" or value is not None)
-    }
-
-
 def load_models() -> None:
     """Import the rows of every domain, so that ``Base.metadata`` knows all tables."""
     for package in pkgutil.iter_modules([str(Path(__file__).parent)], f"{__package__}."):
@@ -209,12 +168,16 @@ def migrate(database: Database) -> None:
 
 
 def is_migrated(database: Database) -> bool:
-    """Whether the newest migration has run; their files are numbered."""
-    newest = max(path.name.partition("_")[0] for path in _MIGRATIONS.glob("versions/[0-9]*.py"))
+    """Whether the newest migration has run."""
     with database.engine.connect() as connection:
         if not sa.inspect(connection).has_table("alembic_version"):
             return False
-        return bool(connection.scalar(sa.text("SELECT version_num FROM alembic_version")) == newest)
+        return bool(connection.scalar(sa.text("SELECT version_num FROM alembic_version")) == newest_revision())
+
+
+def newest_revision() -> str:
+    """The version of the tables that this program needs; the files of migrations are numbered."""
+    return max(path.name.partition("_")[0] for path in _MIGRATIONS.glob("versions/[0-9]*.py"))
 
 
 def _prepare_sqlite(engine: sa.Engine, *, begin: str, query_only: bool) -> None:

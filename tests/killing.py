@@ -1,7 +1,7 @@
 """Killing a process at its n-th write: a file, a row, a commit, or a word to a server.
 
 ``killed_at(n, settings, work)`` runs ``work`` in a child process that is ended by SIGKILL just before its n-th write.
-Nothing is replaced: the points are Python's own audit events and SQLAlchemy's.
+Nothing is replaced: the points are Python's own audit events, SQLAlchemy's, and what SQLite says it runs.
 """
 
 from __future__ import annotations
@@ -68,14 +68,18 @@ def _arm(point: int, deployment: Deployment) -> None:
         if name in _SPOKEN or name in _FILED or (name == "open" and (arguments[2] or 0) & _WRITING):
             tick()
 
-    def executes(*arguments: Any) -> None:
-        if not str(arguments[2]).lstrip().upper().startswith(("SELECT", "PRAGMA")):
+    def executes(statement: str) -> None:
+        if not statement.lstrip().upper().startswith(("SELECT", "PRAGMA", "--")):  # "--": within another statement
             tick()
 
     def commits(_: sa.Connection | Session) -> None:
         tick()
 
-    event.listen(deployment.database.engine, "before_cursor_execute", executes)
-    event.listen(deployment.database.engine, "commit", commits)
+    engine = deployment.database.engine
+    if deployment.database.is_sqlite:  # tells of what goes past SQLAlchemy, too
+        event.listen(engine, "connect", lambda connection, _: connection.set_trace_callback(executes))
+    else:
+        event.listen(engine, "before_cursor_execute", lambda *given: executes(given[2]))
+    event.listen(engine, "commit", commits)
     event.listen(Session, "after_commit", commits)
     sys.addaudithook(heard)

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.audit.models import AuditLine
 from app.clock import now
-from app.db import insert
+from app.statements import insert
 
 
 def record(

@@ -25,7 +25,6 @@ from app.cases.models import (
     Status,
 )
 from app.clock import now
-from app.db import insert
 from app.deadlines.chips import NORMAL
 from app.deadlines.obligations import NOTHING_OWED_AT, Emergency, is_late
 from app.errors import Conflict, Invalid, Missing
@@ -33,6 +32,7 @@ from app.messages.models import Message, MessageState
 from app.office.models import Queue
 from app.office.queries import Rules, rules
 from app.staff.models import Membership, Role, Staff
+from app.statements import insert
 from connectors import Audience, Kind
 
 LONDON = ZoneInfo("Europe/London")

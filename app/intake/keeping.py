@@ -15,7 +15,6 @@ from app.audit.actions import record
 from app.cases import clocks
 from app.cases.actions import begin, new_case
 from app.cases.models import Case, Purpose
-from app.db import insert, insert_all, update
 from app.deadlines.obligations import clock_starts_at
 from app.deployment import Deployment
 from app.intake.reading import Ready, Waiting
@@ -26,6 +25,7 @@ from app.people.actions import Who, identify
 from app.replies.models import Reply, Sending
 from connectors import Actor, Audience, Connector, Item, Kind
 
+from app.statements import Statement, insert, insert_all, update
 SUSPECTED_SPAM: Final = "suspected_spam"  # the category of what came into a junk folder: it stays in sight
 SUBJECT_MOST: Final = 300
 
@@ -98,8 +98,8 @@ def keep(session: Session, run: Run, waiting: Waiting, ready: Ready) -> Fate:
 
 
 def _known(session: Session, run: Run, item: Item) -> int | None:
-    return session.scalar(
-        _KNOWN,
+    known = _KNOWN.row(
+        session,
         {
             "office_id": run.office_id,
             "channel": run.channel,
@@ -109,15 +109,17 @@ def _known(session: Session, run: Run, item: Item) -> int | None:
     )
 
 
-# Said once: putting a statement together costs more than running it, and every item runs these.
-_KNOWN: Final = sa.select(Message.id).where(
-    Message.office_id == sa.bindparam("office_id"),
-    Message.channel == sa.bindparam("channel"),
-    Message.platform_id == sa.bindparam("platform_id"),
-    Message.fingerprint == sa.bindparam("fingerprint"),
+_KNOWN: Final = Statement(
+    sa.select(Message.id).where(
+        Message.office_id == sa.bindparam("office_id"),
+        Message.channel == sa.bindparam("channel"),
+        Message.platform_id == sa.bindparam("platform_id"),
+        Message.fingerprint == sa.bindparam("fingerprint"),
+    )
+    return None if known is None else known[0]
 )
 _SIGHTINGS: Final = cast("sa.Table", Sighting.__table__)
-_TAKEN: Final = (
+_TAKEN: Final = Statement(
     sa.update(_SIGHTINGS)
     .where(_SIGHTINGS.c.id == sa.bindparam("sighting_id"), _SIGHTINGS.c.state == Reading.WAITING)
     .values(state=Reading.TAKEN, trouble="", message_id=sa.bindparam("taken_as"))
@@ -126,8 +128,7 @@ _TAKEN: Final = (
 
 def _taken(session: Session, waiting: Waiting, message_id: int | None) -> None:
     """The sighting is done with; raises TakenElsewhere when it was already, and then nothing of ours stays."""
-    done = cast("sa.CursorResult[Any]", session.execute(_TAKEN, {"sighting_id": waiting.id, "taken_as": message_id}))
-    if done.rowcount != 1:
+    if _TAKEN.run(session, {"sighting_id": waiting.id, "taken_as": message_id}) != 1:
         raise TakenElsewhere
 
 

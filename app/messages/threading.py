@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, Final, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from app.db import Base
 from app.messages.models import Conversation, Mention, Message, Participant
+from app.statements import Statement
 from connectors import Audience, Item
 
 
@@ -40,34 +42,41 @@ def place(session: Session, office_id: int, channel: str, item: Item, *, identit
     What was said in private never joins a public conversation, nor the other way round. The message's own id counts
     while it is only known from answers to it: careless programs give one id to many mails.
     """
-    others = [one for one in (*known_by(item), *item.bounced) if one != item.platform_id]
-    if not (others or item.platform_id):
+    ids = list(dict.fromkeys(one for one in (*known_by(item), *item.bounced) if one))
+    if not ids:
         return Place()
-    found = session.execute(
-        _PLACES,
-        {
-            "office_id": office_id,
-            "channel": channel,
-            "identity_id": identity_id,
-            "own": item.platform_id,
-            "others": others,
-        },
-    ).all()
-    for conversation, took_part in found:
-        is_known = took_part or conversation.person_id == person_id
-        if is_known and conversation.audience is item.audience:
-            return Place(conversation=conversation)
-    return Place(related_case_id=found[0][0].case_id if found else None)
+    given = {"office_id": office_id, "channel": channel, "identity_id": identity_id, "ids": ids}
+    found = [_Knowing(*row) for row in _KNOWING.rows(session, given)]
+    if any(one.by == item.platform_id for one in found) and _is_used(session, office_id, channel, item.platform_id):
+        found = [one for one in found if one.by != item.platform_id]
+    for one in found:
+        if (one.took_part or one.person_id == person_id) and one.audience is item.audience:
+            return Place(conversation=session.get_one(Conversation, one.conversation_id))
+    return Place(related_case_id=found[0].case_id if found else None)
 
 
-def _places() -> sa.Select[Conversation, bool]:
-    used = sa.exists().where(
-        Message.office_id == sa.bindparam("office_id"),
-        Message.channel == sa.bindparam("channel"),
-        Message.platform_id == sa.bindparam("own"),
-    )
+@dataclass(frozen=True, slots=True)
+class _Knowing:
+    """A conversation that knows an id, ``by`` which it was found, and whether the author has taken part in it."""
+
+    conversation_id: int
+    person_id: int
+    audience: Audience
+    case_id: int
+    by: str
+    took_part: bool
+
+
+def _knowing(is_one: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:
     return (
-        sa.select(Conversation, Participant.identity_id.is_not(None))
+        sa.select(
+            Conversation.id,
+            Conversation.person_id,
+            Conversation.audience,
+            Conversation.case_id,
+            Mention.external_id,
+            Participant.identity_id.is_not(None),
+        )
         .join(Mention, Mention.conversation_id == Conversation.id)
         .outerjoin(
             Participant,
@@ -79,16 +88,32 @@ def _places() -> sa.Select[Conversation, bool]:
         .where(
             Mention.office_id == sa.bindparam("office_id"),
             Mention.channel == sa.bindparam("channel"),
-            sa.or_(
-                Mention.external_id.in_(sa.bindparam("others", expanding=True)),
-                sa.and_(Mention.external_id == sa.bindparam("own"), ~used),
-            ),
+            is_one,
         )
         .order_by(Conversation.id.desc())
     )
 
 
-_PLACES = _places()  # once: putting it together costs more than running it
+_LISTED = sa.func.json_each(sa.bindparam("ids", type_=sa.JSON())).table_valued("value")
+_KNOWING: Final = Statement(
+    _knowing(Mention.external_id.in_(sa.select(_LISTED.c.value))),
+    postgresql=_knowing(Mention.external_id == sa.any_(sa.bindparam("ids", type_=postgresql.ARRAY(sa.String())))),
+)
+_USING: Final = Statement(
+    sa.select(Message.id)
+    .where(
+        Message.office_id == sa.bindparam("office_id"),
+        Message.channel == sa.bindparam("channel"),
+        Message.platform_id == sa.bindparam("platform_id"),
+    )
+    .limit(1)
+)
+
+
+def _is_used(session: Session, office_id: int, channel: str, platform_id: str) -> bool:
+    """Whether a message of that id is there already, whatever it says."""
+    given = {"office_id": office_id, "channel": channel, "platform_id": platform_id}
+    return _USING.row(session, given) is not None
 
 
 def knowing(
@@ -111,19 +136,21 @@ def knowing(
 
 def remember(session: Session, conversation: Conversation, ids: Iterable[str], identity_id: int | None) -> None:
     """Have ``conversation`` know these ids and, where one is given, this participant."""
-    mention, participant = _INSERTS[session.get_bind().dialect.name]
     about = {"office_id": conversation.office_id, "channel": conversation.channel, "conversation_id": conversation.id}
-    mentions = [{**about, "external_id": one} for one in ids]
-    if mentions:
-        session.execute(mention, mentions)
+    _MENTION.run_all(session, [{**about, "external_id": one} for one in ids])
     if identity_id is not None:
-        session.execute(participant, {"conversation_id": conversation.id, "identity_id": identity_id})
+        _PARTICIPANT.run(session, {"conversation_id": conversation.id, "identity_id": identity_id})
 
 
-_INSERTS = {
-    name: (
-        insert(cast("sa.Table", Mention.__table__)).on_conflict_do_nothing(),
-        insert(cast("sa.Table", Participant.__table__)).on_conflict_do_nothing(),
+def _once(kind: type[Base]) -> Statement:
+    """Have a row there, whoever wrote it first."""
+    table = cast("sa.Table", kind.__table__)
+    values = {column.name: sa.bindparam(column.name, type_=column.type) for column in table.c}
+    return Statement(
+        sqlite.insert(table).values(values).on_conflict_do_nothing(),
+        postgresql=postgresql.insert(table).values(values).on_conflict_do_nothing(),
     )
-    for name, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
-}
+
+
+_MENTION: Final = _once(Mention)
+_PARTICIPANT: Final = _once(Participant)

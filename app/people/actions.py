@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.audit.actions import record
-from app.db import insert
 from app.errors import Conflict, Missing
 from app.people.models import Identity, Joined, Person
+from app.statements import Statement, insert
 from connectors import Actor
 
 
@@ -25,8 +25,7 @@ class Who:
     name: str  # the person's
 
 
-# Said once: putting a statement together costs more than running it, and every message runs this one.
-_KNOWN: Final = (
+_KNOWN: Final = Statement(
     sa.select(Identity.id, Identity.name, Person.id, Person.name)
     .join(Person, Person.id == Identity.person_id)
     .where(
@@ -44,7 +43,7 @@ def identify(session: Session, office_id: int, channel: str, actor: Actor, at: d
     two people one (domain.md section 6).
     """
     wanted = {"office_id": office_id, "channel": channel, "external_id": actor.external_id}
-    known = session.execute(_KNOWN, wanted).one_or_none()
+    known = _KNOWN.row(session, wanted)
     if known is None:
         return _new(session, office_id, channel, actor, at)
     identity_id, its_name, person_id, name = known
