@@ -215,6 +215,7 @@ _SENTENCES: Final = {
     "show_pictures": lambda: _("%(by)s had the pictures of a mail fetched"),
     "settle": lambda: _("%(by)s said what became of a reply"),
     "try_again": lambda: _("%(by)s tried to send a reply again"),
+    "came_back": lambda: _("A reply came back: it did not arrive"),
     "not_delivered": lambda: _("%(by)s marked a reply as not delivered"),
     "join": lambda: _("%(by)s joined two people"),
     "unjoin": lambda: _("%(by)s split two people"),
@@ -243,6 +244,7 @@ _ICONS: Final = {
     "undo": "undo-2",
     "withdraw": "undo-2",
     "failed": "circle-alert",
+    "came_back": "circle-alert",
     "uncertain": "circle-alert",
 }
 

@@ -250,6 +250,35 @@ def not_delivered(session: Session, reply: Reply, *, by: int) -> None:
     record(session, "not_delivered", "reply", reply.id, office_id=reply.office_id, by=by, case=reply.case_id)
 
 
+def came_back(session: Session, reply: Reply, why: str, *, report_id: int) -> None:
+    """A delivery report says that a reply did not arrive, and ``why``: what it had met is owed again (rule 4).
+
+    Where it came back from somebody who only had a copy, it has arrived at the resident, and that is only noted. One
+    that is known not to have arrived stays as it is.
+    """
+    if reply.state not in {Sending.SENT, Sending.UNCERTAIN}:
+        return
+    if _is_of_a_copy(reply, why):
+        reply.receipt_note = why
+        return
+    fail(session, reply, why or "It came back: the mail server of the addressee did not take it.")
+    record(
+        session,
+        "came_back",
+        "reply",
+        reply.id,
+        office_id=reply.office_id,
+        by=None,
+        case=reply.case_id,
+        report=report_id,
+    )
+
+
+def _is_of_a_copy(reply: Reply, why: str) -> bool:
+    to, cc = ([handle for _, _, handle in reply.recipients.get(name) or ()] for name in ("to", "cc"))
+    return any(one in why for one in cc) and not any(one in why for one in to)
+
+
 def fail(session: Session, reply: Reply, why: str) -> None:
     """The reply did not arrive, or will not.
 

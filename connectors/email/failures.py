@@ -13,7 +13,9 @@ _SAID_MOST: Final = 200
 _FIELD: Final = re.compile(rb"^([A-Za-z-]{1,40}):[ \t]*((?:[^\n]*)(?:\n[ \t][^\n]*)*)", re.MULTILINE)
 _CODE: Final = re.compile(r"\b[245]\.(\d{1,3})\.(\d{1,3})\b")
 # A server's own answer inside a report for people: Exim, qmail, Postfix and Exchange all quote it.
-_ANSWER: Final = re.compile(r"^.{0,80}?\b(5\d\d[ -](?:#?5\.\d{1,3}\.\d{1,3}[ :-]?)?\s*[^\n]{3,400})", re.MULTILINE)
+_ANSWER: Final = re.compile(
+    r"^.{0,80}?\b((?:5\d\d[ -]#?(?:5\.\d{1,3}\.\d{1,3})?|5\.\d{1,3}\.\d{1,3})[ :-][^\n]{3,400})", re.MULTILINE
+)
 
 # RFC 3463, by subject and detail, and by subject alone.
 _SENTENCES: Final = {
@@ -33,25 +35,31 @@ _SENTENCES: Final = {
 
 def failure(leaves: list[Part], content: Buffer) -> str:
     """The first failure of a delivery report (RFC 3464, or in its own words), the server's answer in brackets."""
+    quoted = _quoted(leaves, content)
     for leaf in leaves:
         if leaf.media_type == "message/delivery-status":
-            found = _of_status(leaf.body(content)[:_LOOKED_AT])
+            found = _of_status(leaf.body(content)[:_LOOKED_AT], quoted)
             if found:
                 return found
+    return _sentence("", quoted, quoted) if quoted else ""
+
+
+def _quoted(leaves: list[Part], content: Buffer) -> str:
+    """A server's answer as the report's text for people quotes it; empty where it quotes none."""
     for leaf in leaves:
         if leaf.media_type == "text/plain":
             answer = _ANSWER.search(decode(leaf.body(content)[:_LOOKED_AT]))
-            return _sentence("", answer[1], answer[1]) if answer else ""
+            return answer[1] if answer else ""
     return ""
 
 
-def _of_status(body: bytes) -> str:
+def _of_status(body: bytes, quoted: str) -> str:
     """The first recipient that failed, of the groups of fields that a status has."""
     for group in re.split(rb"\r?\n[ \t]*\r?\n", body):
         fields = {name.lower(): unfold(decode(value)).strip() for name, value in _FIELD.findall(group)}
         if fields.get(b"action", "").lower().startswith("failed"):
             recipient = fields.get(b"original-recipient") or fields.get(b"final-recipient") or ""
-            said = fields.get(b"diagnostic-code", "").partition(";")[2].strip()
+            said = fields.get(b"diagnostic-code", "").partition(";")[2].strip() or quoted
             return _sentence(recipient.partition(";")[2].strip(), f"{fields.get(b'status', '')} {said}", said)
     return ""
 

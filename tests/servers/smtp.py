@@ -132,6 +132,8 @@ exim_user = {user}
 exim_group = {group}
 never_users =
 primary_hostname = mx.fernmoor.example
+exim_path = {folder}/exim
+keep_environment = LD_LIBRARY_PATH
 spool_directory = {folder}/spool
 log_file_path = {folder}/%slog
 pid_file_path = {folder}/pid
@@ -182,6 +184,12 @@ acl_data:
   accept
 
 begin routers
+
+gone:
+  driver = redirect
+  local_parts = gone
+  allow_fail
+  data = :fail: 5.1.1 There is nobody of that name here any more
 
 keep:
   driver = accept
