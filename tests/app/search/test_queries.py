@@ -177,6 +177,18 @@ def test_words_are_found_in_every_part_of_the_index_newest_first(
     assert index.newest(session, [office.id], (), down_to=ids[5], limit=9).ids == [other, ids[6], ids[5]]
 
 
+def test_a_phrase_is_found_behind_messages_that_hold_its_words_apart(
+    session: Session, office: Office, written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "_PART", 1)  # two messages a part
+    monkeypatch.setattr(index, "_MOST_READ", 3)
+    oldest = written("The brown bin")
+    for _ in range(4):
+        written("A bin, and it is brown")
+    newest = written("Our brown bin")
+    assert found(session, office, '"brown bin"') == [newest.id, oldest.id]
+
+
 def test_a_filter_that_leaves_little_is_looked_for_further_back_and_it_says_how_far(
     session: Session, office: Office, written: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
