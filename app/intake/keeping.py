@@ -23,9 +23,9 @@ from app.messages.models import Conversation, Direction, File, Message, MessageS
 from app.office.queries import Rules
 from app.people.actions import Who, identify
 from app.replies.models import Reply, Sending
+from app.statements import Statement, insert, insert_all, update
 from connectors import Actor, Audience, Connector, Item, Kind
 
-from app.statements import Statement, insert, insert_all, update
 SUSPECTED_SPAM: Final = "suspected_spam"  # the category of what came into a junk folder: it stays in sight
 SUBJECT_MOST: Final = 300
 
@@ -107,6 +107,7 @@ def _known(session: Session, run: Run, item: Item) -> int | None:
             "fingerprint": item.fingerprint,
         },
     )
+    return None if known is None else known[0]
 
 
 _KNOWN: Final = Statement(
@@ -116,7 +117,6 @@ _KNOWN: Final = Statement(
         Message.platform_id == sa.bindparam("platform_id"),
         Message.fingerprint == sa.bindparam("fingerprint"),
     )
-    return None if known is None else known[0]
 )
 _SIGHTINGS: Final = cast("sa.Table", Sighting.__table__)
 _TAKEN: Final = Statement(
