@@ -376,6 +376,11 @@ def set_recovery_codes(session: Session, staff: Staff, codes: Sequence[str]) -> 
     record(session, "new_recovery_codes", "staff", staff.id, office_id=0, by=staff.id)
 
 
+def hold(session: Session, staff: Staff) -> None:
+    """Have their row as it is now, and to oneself until the end of the transaction: what is good once is used once."""
+    session.refresh(staff, with_for_update=True)
+
+
 def use_recovery_code(session: Session, staff: Staff, place: int) -> None:
     """The one at ``place`` of the list was used, and is good for nothing any more."""
     staff.recovery_codes = [code for at, code in enumerate(staff.recovery_codes) if at != place]

@@ -109,6 +109,7 @@ class CodeForm(Counted, TwoFactorVerifyCodeForm):
         return False
 
     def _fits(self) -> bool:
+        actions.hold(session, cast("User", self.user).staff)
         return super().validate() or self._is_recovery_code()
 
     def _is_recovery_code(self) -> bool:
