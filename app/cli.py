@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from time import sleep
 from typing import TYPE_CHECKING, Any, NoReturn
 from zoneinfo import ZoneInfo
 
@@ -26,7 +27,7 @@ from app import jobs
 from app.clock import now
 from app.db import is_migrated
 from app.deployment import Deployment, accept_keys, deploy, make_ready
-from app.errors import Invalid, Missing, Problem
+from app.errors import Conflict, Invalid, Missing, Problem
 from app.logs import keep_log
 from app.settings import Settings
 from connectors import ConnectorError
@@ -276,9 +277,10 @@ def account_add(
             at=now(),
         ).id
     try_account(deployment, made)
+    refused = _signed_in(deployment, made)
     with deployment.database.transaction() as session:
         tried = session.get_one(Account, made)
-        refused = str(tried.check_result.get("error", ""))
+        refused = refused or str(tried.check_result.get("error", ""))
         if refused:
             actions.remove(session, tried, by=None)
         else:
@@ -286,6 +288,35 @@ def account_add(
     if refused:
         raise Problem(refused.replace("%", "%%"))
     click.echo(made)
+
+
+def _signed_in(deployment: Deployment, account_id: int) -> str:
+    """Let a person sign in at the platform's page where that is what it takes, and try the account; what went wrong."""
+    from app.channels.models import Step
+    from app.channels.signing_in import access_of, begin_code, sign_in
+    from app.channels.trying import try_account
+
+    with deployment.database.transaction() as session:
+        if access_of(session, account_id) is None:
+            return ""
+        try:
+            begin_code(session, deployment, account_id)
+        except Conflict as problem:
+            return str(problem)
+    again_at = sign_in(deployment, account_id)
+    with deployment.database.reading() as session:
+        asked = access_of(session, account_id)
+    if asked is not None and asked.code:
+        click.echo(f"Open {asked.url} and type {asked.code} there.", err=True)
+    while again_at is not None:
+        sleep(max(0.0, (again_at - now()).total_seconds()))
+        again_at = sign_in(deployment, account_id)
+    with deployment.database.reading() as session:
+        done = access_of(session, account_id)
+    if done is None or done.step is not Step.GIVEN:
+        return done.trouble if done else ""
+    try_account(deployment, account_id)
+    return ""
 
 
 @account.command("list")

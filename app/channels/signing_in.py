@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 from app import jobs
 from app.audit.actions import record
 from app.channels.actions import poll_now
-from app.channels.connecting import Line, line
+from app.channels.connecting import Line, line, ways
 from app.channels.models import Access, Account, State, Step
 from app.clock import now
 from app.deployment import Deployment
@@ -64,6 +64,17 @@ def begin(session: Session, account: Account, way: Way, *, by: int | None, at: d
     session.flush()
     jobs.defer(session, jobs.Kind.SIGN_IN, account.id)
     record(session, "begin_sign_in", "account", account.id, office_id=account.office_id, by=by)
+
+
+def begin_code(session: Session, deployment: Deployment, account_id: int) -> None:
+    """Have the platform asked for a code, where nobody has a browser that could come back.
+
+    Raises Conflict where it gives none.
+    """
+    account = session.get_one(Account, account_id)
+    if Way.CODE not in ways(deployment, account):
+        raise Conflict("This provider gives no code to type. Add the account on the page “Accounts”.")
+    begin(session, account, Way.CODE, by=None, at=now())
 
 
 def look_again(session: Session, account: Account) -> None:

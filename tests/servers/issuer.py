@@ -116,6 +116,10 @@ class Issuer:
         device = next(one for one in self._devices.values() if one.user_code == user_code)
         device.who, device.declined = who, declines
 
+    def codes(self) -> list[str]:
+        """The codes that wait for somebody to type them."""
+        return [one.user_code for one in list(self._devices.values()) if not one.who]
+
     def ask_for_patience(self, user_code: str, times: int = 1) -> None:
         next(one for one in self._devices.values() if one.user_code == user_code).slow_down = times
 
