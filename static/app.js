@@ -8,6 +8,7 @@
 //                          {"words": "Draft saved 14:18", "fields": {"version": "5"}}, with status 409 for a conflict
 //   data-copy="id"         a button that copies the text of that element, and then says its data-copied
 //   data-goes-on           a form that is sent by itself
+//   data-enclosed          the files of a form, exchanged when one is put there by its button #enclose
 //   data-refresh="2"       an element with an id, fetched again every so many seconds until it no longer says so
 //   data-live="URL"        on <body>: asked every ten seconds while the page is in sight, with its ETag. The answer, in which
 //                          everything may be missing:
@@ -113,6 +114,40 @@ async function save(form, leaving = false) {
 }
 
 const saveAll = () => { for (const form of changed) save(form, true); };
+
+// ── Files ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Sends files and takes what the page says of them then: chosen, dropped and pasted ones alike. */
+async function enclose(form, files) {
+  const zone = one("[data-enclosed]", form);
+  const body = new FormData(form);
+  body.delete("file");
+  for (const file of files) body.append("file", file);
+  zone.setAttribute("aria-busy", "true");
+  try {
+    const answer = await fetch(one("#enclose", zone).formAction, { method: "POST", body });
+    const fresh = one("[data-enclosed]", parse(await answer.text()));
+    const focused = zone.contains(document.activeElement);
+    zone.replaceWith(document.adoptNode(fresh));
+    if (focused) one("summary", fresh).focus();
+    say(one(".field-error, [data-enclosed-words]", fresh).textContent);
+  } catch {
+    zone.removeAttribute("aria-busy");
+    tellDraft(form, zone.dataset.failed);
+    say(zone.dataset.failed);
+  }
+}
+
+for (const kind of ["dragover", "dragleave", "drop", "paste"]) {
+  document.addEventListener(kind, (event) => {
+    const form = event.target.closest?.(".composer:has([data-enclosed])");
+    const given = event.dataTransfer ?? event.clipboardData;
+    if (!form || !given?.types.includes("Files") || (kind === "paste" && given.types.includes("text/plain"))) return;
+    form.classList.toggle("dropping", kind === "dragover");
+    if (kind !== "dragleave") event.preventDefault();
+    if (given.files.length && kind !== "dragover") enclose(form, given.files);
+  });
+}
 
 // ── Counting as the platform counts ─────────────────────────────────────────────────────────────────────────────────
 
@@ -420,6 +455,7 @@ document.addEventListener("change", ({ target }) => {
     else root.dataset.singleKeys = "off";
   }
   const form = target.form;
+  if (target.type === "file" && target.closest("[data-enclosed]") && target.files.length) enclose(form, target.files);
   if (form?.matches("[data-save-at-once]")) fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)), keepalive: true });
 });
 

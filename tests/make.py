@@ -22,7 +22,7 @@ from app.deadlines.holidays import Nation
 from app.messages.models import Conversation, Direction, File, Message, Sighting
 from app.office.models import Office, Pledge, Queue, Track
 from app.people.models import Identity, Person
-from app.replies.models import Draft, Mode, Reply
+from app.replies.models import Draft, Enclosure, Mode, Reply
 from app.staff.models import Membership, Role, Staff
 from connectors import Audience, Kind
 
@@ -296,6 +296,21 @@ def draft(session: Session, *, conversation: Conversation, staff: Staff, **colum
         text="Thank you for telling me.",
         seen_message_id=conversation.last_message_id,
         saved_at=now(),
+    )
+
+
+def enclosure(session: Session, *, draft: Draft, **columns: Any) -> Enclosure:
+    """A file that goes with it; its bytes are not in the store."""
+    return _add(
+        session,
+        Enclosure,
+        columns,
+        office_id=draft.office_id,
+        draft_id=draft.id,
+        name="plan.pdf",
+        media_type="application/pdf",
+        size=3,
+        sha256="0" * 64,
     )
 
 

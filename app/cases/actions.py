@@ -89,10 +89,13 @@ def new_case(
     )
 
 
-def begin(session: Session, case: Case) -> None:
-    """Write a case down for the first time. It has its id then; the session does not hold it."""
+def begin(session: Session, case: Case, *, by: int | None = None) -> None:
+    """Write a case down for the first time, by a message or ``by`` somebody who writes first.
+
+    It has its id then; the session does not hold it.
+    """
     insert(session, case)
-    record(session, "open", "case", case.id, office_id=case.office_id, by=None)
+    record(session, "open" if by is None else "create", "case", case.id, office_id=case.office_id, by=by)
 
 
 def take(session: Session, case: Case, *, by: int) -> None:

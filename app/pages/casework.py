@@ -14,11 +14,12 @@ from app.cases import actions, queries
 from app.cases.models import ObligationKind, ObligationState, Purpose
 from app.cases.queries import Colleague
 from app.deadlines.chips import Chip, State
-from app.messages.models import Direction
+from app.messages.models import Direction, Partner
 from app.pages import words
 from app.pages.listing import chip_of
 from app.pages.rows import CasePage, ConversationRow, DraftRow, Member, MessageRow, ObligationRow
 from app.replies.models import Mode
+from app.replies.queries import Desk
 from app.web.filters import initials
 from connectors import Audience, Count, Limit, Manifest
 
@@ -95,6 +96,17 @@ class Composer:
     count_by: str
     count: int
     writing: tuple[Member, ...]
+    desk: Desk | None
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether it goes to an officer or another representative."""
+        return self.conversation.partner is not Partner.RESIDENT
+
+    @property
+    def is_first(self) -> bool:
+        """Whether nobody has written to us in this conversation."""
+        return self.conversation.last_inbound_at is None
 
     @property
     def is_public(self) -> bool:
@@ -102,8 +114,13 @@ class Composer:
         return self.conversation.audience is Audience.PUBLIC
 
 
-def composer(page: CasePage, *, mode: Mode, staff_id: int, manifest: Manifest | None, at: datetime) -> Composer | None:
-    """What ``staff_id`` can write, or has begun to, in the conversation of the page; ``None`` where there is none."""
+def composer(
+    page: CasePage, *, mode: Mode, staff_id: int, manifest: Manifest | None, desk: Desk | None, at: datetime
+) -> Composer | None:
+    """What ``staff_id`` can write, or has begun to, in the conversation of the page; ``None`` where there is none.
+
+    ``desk`` is what stands around a reply; a note has none.
+    """
     conversation = page.conversation
     if conversation is None:
         return None
@@ -128,6 +145,7 @@ def composer(page: CasePage, *, mode: Mode, staff_id: int, manifest: Manifest | 
             for one in here
             if one.by and one.by.id != staff_id and one.mode is Mode.REPLY and at - one.saved_at < WRITING_FOR
         ),
+        desk=desk,
     )
 
 

@@ -38,6 +38,7 @@ from app.pages.rows import (
     ConversationRow,
     DecisionRow,
     DraftRow,
+    EnclosureRow,
     Entry,
     EventRow,
     FileRow,
@@ -54,7 +55,7 @@ from app.pages.rows import (
     RevisionRow,
 )
 from app.people.models import Identity, Person
-from app.replies.models import Draft, Reply, Sending
+from app.replies.models import Draft, Enclosure, Reply, Sending
 from app.staff.models import Membership, Staff
 from connectors import Audience
 
@@ -603,8 +604,13 @@ def _by_message(
 _NOTES: Final = _of_case(Note, [*_columns(Note, NoteRow, "by"), Note.__table__.c.by_id])
 _SENDING = Reply.__table__.c
 _REPLIES: Final = _of_case(
-    Reply, [*_columns(Reply, ReplyRow, "by", "at"), _SENDING.queued_at.label("at"), _SENDING.by_id]
+    Reply, [*_columns(Reply, ReplyRow, "by", "at", "files"), _SENDING.queued_at.label("at"), _SENDING.by_id]
 ).where(_SENDING.state.in_(_ON_THEIR_WAY))
+_ENCLOSED: Final = (
+    sa.select(*_columns(Enclosure, EnclosureRow))
+    .where(Enclosure.__table__.c.reply_id.in_(sa.bindparam("replies", expanding=True)))
+    .order_by(Enclosure.__table__.c.id)
+)
 _EVENTS: Final = (
     sa.select(*_columns(AuditLine, EventRow, "by", "to", "before"), _LINE.actor_id.label("by_id"))
     .where(_LINE.object_kind == "case", _LINE.object_id == sa.bindparam("case_id"), _LINE.verb.not_in(_UNTOLD))
@@ -618,7 +624,11 @@ def _notes(session: Session, case_id: int, members: _Members) -> list[NoteRow]:
 
 
 def _replies(session: Session, case_id: int, members: _Members) -> list[ReplyRow]:
-    return [ReplyRow(**row) for row in _signed(session, _REPLIES, {"case_id": case_id}, members)]
+    found = list(_signed(session, _REPLIES, {"case_id": case_id}, members))
+    files: dict[int, list[EnclosureRow]] = {}
+    for row in session.execute(_ENCLOSED, {"replies": [one["id"] for one in found]}).mappings() if found else ():
+        files.setdefault(row["reply_id"], []).append(EnclosureRow(**row))
+    return [ReplyRow(**row, files=tuple(files.get(row["id"], ()))) for row in found]
 
 
 def _events(session: Session, case_id: int, members: _Members) -> list[EventRow]:

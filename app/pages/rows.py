@@ -12,7 +12,7 @@ from app.channels.models import Capacity
 from app.deadlines.chips import Group
 from app.deadlines.obligations import Emergency
 from app.deadlines.obligations import Kind as DueKind
-from app.messages.models import Direction, MessageState
+from app.messages.models import Direction, MessageState, Partner
 from app.people.models import Joined
 from app.replies.models import Mode, Sending
 from connectors import Audience, Kind
@@ -198,6 +198,7 @@ class ConversationRow:
     person: str
     audience: Audience
     kind: Kind
+    partner: Partner
     subject: str
     context: Mapping[str, Any]
     last_at: datetime
@@ -303,6 +304,17 @@ class EventRow:
 
 
 @dataclass(frozen=True, slots=True)
+class EnclosureRow:
+    """A file that goes with an answer."""
+
+    id: int
+    reply_id: int
+    name: str
+    media_type: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReplyRow:
     """An answer on its way out. What was sent is a message; what was withdrawn is gone."""
 
@@ -324,6 +336,7 @@ class ReplyRow:
     trouble: str
     retry_at: datetime | None
     by: Member | None
+    files: tuple[EnclosureRow, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,10 @@ from app.pages.queries import View
 from app.pages.related import related
 from app.pages.rows import CasePage
 from app.people.finding import alike
+from app.replies import enclosures
+from app.replies import queries as replies
 from app.replies.models import Mode
+from app.replies.queries import Desk
 from app.search import queries as searching
 from app.search.language import parsed
 from app.web import deployment
@@ -122,7 +125,15 @@ def _composer(page: CasePage) -> casework.Composer | None:
     channel = page.conversation.reply_channel if page.conversation else ""
     connector = deployment().connectors.get(channel)
     manifest = connector.manifest if connector else None
-    return casework.composer(page, mode=mode, staff_id=actor().id, manifest=manifest, at=now())
+    desk = _desk(page.conversation.id) if page.conversation and mode is Mode.REPLY else None
+    return casework.composer(page, mode=mode, staff_id=actor().id, manifest=manifest, desk=desk, at=now())
+
+
+def _desk(conversation_id: int) -> Desk:
+    """What stands around a reply in a conversation."""
+    conversation = replies.conversation(session, conversation_id, offices())
+    draft = replies.draft(session, conversation_id, actor().id, Mode.REPLY)
+    return replies.desk(session, conversation, draft=draft, connectors=deployment().connectors)
 
 
 @blueprint.get("/cases/<int:case_id>/change")
@@ -142,6 +153,14 @@ def change(case_id: int) -> ResponseReturnValue:
 def file(file_id: int) -> ResponseReturnValue:
     """An attachment: to be kept, never to be shown."""
     found = messages.file(session, file_id, offices())
+    return originals.attachment(found.office_id, found.sha256, found.name, found.media_type)
+
+
+@blueprint.get("/enclosures/<int:enclosure_id>")
+@allow(Permission.READ_CASES)
+def enclosure(enclosure_id: int) -> ResponseReturnValue:
+    """A file that goes with a reply, or will: to be kept, never to be shown."""
+    found = enclosures.enclosure(session, enclosure_id, offices())
     return originals.attachment(found.office_id, found.sha256, found.name, found.media_type)
 
 

@@ -118,6 +118,8 @@ _PURPOSES: Final = {
     Purpose.ANSWER: lazy_gettext("Answer"),
     Purpose.ACKNOWLEDGEMENT: lazy_gettext("Acknowledgement"),
     Purpose.HOLDING: lazy_gettext("Holding reply"),
+    Purpose.MESSAGE: lazy_gettext("Message"),
+    Purpose.REFERRAL: lazy_gettext("Forwarded"),
 }
 
 
@@ -205,6 +207,7 @@ _SENTENCES: Final = {
     "deadline": lambda: _("%(by)s changed the outside deadline"),
     "promise": lambda: _("%(by)s changed the promised date"),
     "topic": lambda: _("%(by)s set the topic"),
+    "refer": lambda: _("%(by)s passed it on"),
     "read": lambda: _("%(by)s read it"),
     "unread": lambda: _("%(by)s marked it as unread"),
     "queue": lambda: _("%(by)s pressed send"),
@@ -236,6 +239,7 @@ _ICONS: Final = {
     "sent": "send",
     "queue": "send",
     "topic": "tag",
+    "refer": "send",
     "join_case": "merge",
     "split_case": "split",
     "emergency": "siren",

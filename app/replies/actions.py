@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 import sqlalchemy as sa
@@ -18,12 +18,13 @@ from app.cases.models import Case, Purpose
 from app.channels.models import Account, Capacity, State
 from app.errors import Conflict, Invalid
 from app.leases import give_back
-from app.messages.models import Conversation, Direction, Message
+from app.messages.models import Conversation, Direction, Message, Partner
 from app.office.queries import Rules
 from app.office.queries import rules as rules_of
 from app.replies import enclosures
 from app.replies.enclosures import Upload
 from app.replies.models import Draft, Mode, Reply, Sending
+from app.replies.queries import subject_of
 from app.replies.recipients import Party, addressing, kept, resolve
 from app.store import Store
 
@@ -126,6 +127,7 @@ def queue(session: Session, rules: Rules, conversation: Conversation, *, words: 
     Raises Invalid for what cannot be sent, Moved when the case holds messages that the writer has not seen (the text
     stays as their draft), Conflict when another reply is on its way in the conversation or the account cannot send.
     """
+    words = replace(words, purpose=_purpose(conversation, words.purpose))
     text = words.text.strip()
     if not text:
         raise Invalid("Write your reply first.", field="text")
@@ -163,7 +165,7 @@ def queue(session: Session, rules: Rules, conversation: Conversation, *, words: 
         promised_on=words.promised_on if words.purpose is Purpose.HOLDING else None,
         stays_open=words.stays_open,
         recipients=recipients,
-        subject=words.subject.strip() or _subject(conversation),
+        subject=words.subject.strip() or subject_of(conversation),
         text=text,
         seen_message_id=min(words.seen_message_id, _newest(session, conversation.case_id)),
         queued_at=at,
@@ -306,15 +308,13 @@ def mark_failures(session: Session, case: Case) -> None:
     case.has_failed_reply = session.scalar(sa.select(failed)) or False
 
 
-def reply_subject(subject: str) -> str:
-    """The subject of an answer: "Re: " once."""
-    subject = subject.strip()
-    return subject if subject[:3].casefold() == "re:" else f"Re: {subject}".strip()
-
-
-def _subject(conversation: Conversation) -> str:
-    """That of the conversation, as an answer to it where somebody wrote to us in it."""
-    return conversation.subject if conversation.last_inbound_at is None else reply_subject(conversation.subject)
+def _purpose(conversation: Conversation, given: Purpose) -> Purpose:
+    """What a message is for, where that is not the writer's to choose: nobody is answered who has not written."""
+    if conversation.partner is not Partner.RESIDENT:
+        return Purpose.REFERRAL
+    if conversation.last_inbound_at is None:
+        return Purpose.MESSAGE
+    return Purpose.ANSWER if given in {Purpose.MESSAGE, Purpose.REFERRAL} else given
 
 
 def _other_than_usual(session: Session, conversation: Conversation, reply: Reply) -> str:

@@ -56,12 +56,11 @@ def add(session: Session, store: Store, draft: Draft, uploads: Sequence[Upload],
 def borrow(session: Session, draft: Draft, files: Collection[File]) -> None:
     """Put files that came with messages of the office to a draft; their bytes are in the store already."""
     for file in files:
-        name = _name(file.name)
         session.add(
             Enclosure(
                 office_id=draft.office_id,
                 draft_id=draft.id,
-                name=name,
+                name=_name(file.name),
                 media_type=file.media_type,
                 size=file.size,
                 sha256=file.sha256,

@@ -2,16 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from app.channels.models import Account
 from app.errors import Missing
-from app.messages.models import Conversation
-from app.replies.models import Draft, Mode, Reply
+from app.messages.models import Conversation, Direction, File, Message
+from app.office.queries import signature
+from app.people.models import Identity, Person
+from app.replies import enclosures
+from app.replies.models import Draft, Enclosure, Mode, Reply
+from app.replies.recipients import Addressing, Party, addressing, kept
 from app.staff.models import Staff
+from connectors import Connector, Kind
+
+_OFFERED = 50  # messages that can be passed on; older ones are copied by hand
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Desk:
+    """What a writer has before them beside the words: whom it goes to, what goes along, what stands below.
+
+    ``to`` is the chosen address, folded, "" for the usual one. ``room`` is for files, in bytes; 0: none can be sent.
+    """
+
+    conversation: Conversation
+    sender: str
+    addressing: Addressing
+    to: str
+    cc: tuple[Party, ...]
+    files: tuple[Enclosure, ...]
+    room: int
+    signature: str
+    has_draft: bool
+
+    @property
+    def size(self) -> int:
+        """Of the files together, in bytes."""
+        return sum(one.size for one in self.files)
+
+    @property
+    def first(self) -> Party | None:
+        """Whom it goes to; None where there is nobody."""
+        return self.addressing.chosen(self.to) or self.addressing.chosen("")
+
+    def is_new(self, party: Party) -> bool:
+        """Whether somebody has taken no part in what was said so far."""
+        return bool(self.conversation.last_message_id) and party.external_id not in self.addressing.seen
 
 
 def reply(session: Session, reply_id: int, offices: Collection[int]) -> Reply:
@@ -37,6 +78,78 @@ def draft(session: Session, conversation_id: int, staff_id: int, mode: Mode) -> 
     return session.scalar(
         sa.select(Draft).where(Draft.conversation_id == conversation_id, Draft.staff_id == staff_id, Draft.mode == mode)
     )
+
+
+def desk(
+    session: Session, conversation: Conversation, *, draft: Draft | None, connectors: Mapping[str, Connector]
+) -> Desk:
+    """What stands around the words of ``draft``, or of one that is only begun, in a conversation."""
+    account = session.get_one(Account, conversation.reply_account_id)
+    chosen = draft.recipients if draft else {}
+    is_mail = conversation.kind is Kind.MAIL
+    return Desk(
+        conversation=conversation,
+        sender=account.display_name or account.name,
+        addressing=addressing(session, conversation),
+        to=chosen.get("to", ""),
+        cc=kept(chosen.get("cc", ())),
+        files=tuple(enclosures.of_draft(session, draft.id)) if draft else (),
+        room=room(account, connectors) if is_mail else 0,
+        signature=signature(session, conversation.office_id, account.capacity) if is_mail else "",
+        has_draft=draft is not None,
+    )
+
+
+def subject_of(conversation: Conversation) -> str:
+    """The subject of what is written in a conversation: an answer's, "Re: " once, where somebody wrote to us in it."""
+    subject = conversation.subject.strip()
+    if conversation.last_inbound_at is None or subject[:3].casefold() == "re:":
+        return subject
+    return f"Re: {subject}".strip()
+
+
+def address_of(session: Session, person: Person, channels: Collection[str]) -> str:
+    """The oldest address of somebody on one of these channels, as mail programs write it; "" where there is none."""
+    query = sa.select(Identity).where(Identity.person_id == person.id, Identity.channel.in_(channels))
+    found = session.scalars(query.order_by(Identity.first_seen_at, Identity.id).limit(1)).first()
+    return Party(person.name, found.external_id, found.handle).written if found else ""
+
+
+def room(account: Account, connectors: Mapping[str, Connector]) -> int:
+    """How many bytes of files go with one message of an account, by what its server said when it was tried."""
+    connector = connectors.get(account.channel)
+    usual = connector.manifest.largest if connector else 0
+    return enclosures.room(account.check_result.get("largest") or usual) if usual else 0
+
+
+def room_in(session: Session, conversation: Conversation, connectors: Mapping[str, Connector]) -> int:
+    """The same for an answer in a conversation."""
+    if conversation.kind is not Kind.MAIL:
+        return 0
+    return room(session.get_one(Account, conversation.reply_account_id), connectors)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A message that can be passed on, with its files."""
+
+    message: Message
+    files: tuple[File, ...]
+
+
+def told(session: Session, case_id: int) -> list[Told]:
+    """What was said on a case, both ways, the newest first."""
+    query = sa.select(Message).where(Message.case_id == case_id, Message.deleted_at.is_(None))
+    messages = session.scalars(query.order_by(Message.id.desc()).limit(_OFFERED)).all()
+    files = session.scalars(
+        sa.select(File).where(File.message_id.in_([one.id for one in messages]), File.is_inline.is_(False))
+    ).all()
+    return [Told(one, tuple(file for file in files if file.message_id == one.id)) for one in messages]
+
+
+def newest_of_theirs(messages: Iterable[Told]) -> Told | None:
+    """The newest of those that came in."""
+    return next((one for one in messages if one.message.direction is Direction.INBOUND), None)
 
 
 def writing(session: Session, case_id: int, offices: Collection[int], *, but_not: int, since: datetime) -> list[str]:

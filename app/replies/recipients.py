@@ -196,7 +196,11 @@ def _everybody(said: sa.Row[Any]) -> list[Party]:
 
 
 def _each_once(parties: Iterable[Party]) -> list[Party]:
-    return list({one.external_id: one for one in reversed(list(parties)) if one.external_id}.values())[::-1]
+    found: dict[str, Party] = {}
+    for one in parties:
+        if one.external_id:
+            found.setdefault(one.external_id, one)
+    return list(found.values())
 
 
 def _of(identity: Identity) -> Party:

@@ -93,6 +93,7 @@ ROUTES = {
     "pages.audit": COUNCILLOR,
     "pages.case": READS,
     "pages.change": HANDLES,
+    "pages.enclosure": READS,
     "pages.file": READS,
     "pages.frame": READS,
     "pages.home": SIGNED_IN,
@@ -112,10 +113,18 @@ ROUTES = {
     "pages.sighting": READS,
     "people.join": HANDLES,
     "people.unjoin": HANDLES,
+    "replies.address": HANDLES,
+    "replies.begin": HANDLES,
     "replies.discard_draft": HANDLES,
+    "replies.enclose": HANDLES,
+    "replies.forward": HANDLES,
     "replies.join": HANDLES,
+    "replies.look": HANDLES,
     "replies.not_delivered": HANDLES,
     "replies.note": HANDLES,
+    "replies.preview": HANDLES,
+    "replies.refer": HANDLES,
+    "replies.remove_file": HANDLES,
     "replies.save_draft": HANDLES,
     "replies.send": HANDLES,
     "replies.settle": HANDLES,
@@ -123,6 +132,7 @@ ROUTES = {
     "replies.try_again": HANDLES,
     "replies.unrelated": HANDLES,
     "replies.withdraw": HANDLES,
+    "replies.write": HANDLES,
     "setup.add_channel": ADMINISTRATOR,
     "setup.begin": ANYBODY,
     "setup.channel": ADMINISTRATOR,
@@ -193,6 +203,7 @@ WORDS = {
 # Nothing to see for a reason of its own, which another test looks at.
 EMPTY = {
     "health.metrics": "no token is set",
+    "pages.enclosure": "the store holds no bytes of it",
     "pages.file": "the store holds no bytes of it",
     "pages.raw": "the store holds no bytes of it",
     "pages.sighting": "the store holds no bytes of it",
@@ -365,6 +376,7 @@ def _things(session: Session, office: Office, staff_id: int) -> dict[str, int]:
     case = make.case(session, office=office, person=person)
     conversation = make.conversation(session, case=case, account=account)
     message = make.message(session, conversation=conversation)
+    draft = make.draft(session, conversation=conversation, staff=staff)
     colleague = make.staff(session, office=office, role=Role.CASEWORKER)
     return {
         "account_id": account.id,
@@ -385,6 +397,7 @@ def _things(session: Session, office: Office, staff_id: int) -> dict[str, int]:
                 status_before=Status.NEW,
             ),
         ),
+        "enclosure_id": make.enclosure(session, draft=draft).id,
         "file_id": make.file(session, message=message).id,
         "gap_id": _add(
             session,

@@ -179,8 +179,9 @@ def test_an_emptied_draft_is_gone(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(("subject", "answer"), [("Bin", "Re: Bin"), ("RE: Bin", "RE: Bin"), ("", "Re:")])
-def test_the_subject_of_an_answer_says_re_once(subject: str, answer: str) -> None:
-    assert actions.reply_subject(subject) == answer
+def test_the_subject_of_an_answer_says_re_once(desk: Desk, subject: str, answer: str) -> None:
+    desk.conversation.subject = subject
+    assert desk.queue().subject == answer
 
 
 def test_the_same_reply_submitted_twice_is_one_reply(desk: Desk) -> None:
