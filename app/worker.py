@@ -22,6 +22,7 @@ from app.channels.signing_in import sign_in
 from app.channels.trying import try_account
 from app.clock import now
 from app.deployment import Deployment
+from app.intake.again import fetch_again
 from app.intake.listening import Listening
 from app.intake.poll import POLLED, poll_account
 from app.intake.take import take_sightings
@@ -100,6 +101,7 @@ HANDLERS: Mapping[Kind, Handler] = {
     Kind.SIGN_IN: sign_in,
     Kind.POLL_ACCOUNT: poll_account,
     Kind.TAKE_SIGHTINGS: take_sightings,
+    Kind.FETCH_AGAIN: fetch_again,
     Kind.SEND_REPLY: send_reply,
     Kind.PROBE_REPLY: probe_reply,
     Kind.FILE_COPY: file_copy,

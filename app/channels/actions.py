@@ -135,7 +135,7 @@ def set_streams(session: Session, account: Account, found: list[dict[str, Any]],
             )
             session.add(stream)
         stream.name, stream.interval = spec["name"], timedelta(seconds=spec["seconds"])
-        stream.is_junk, stream.is_wanted = spec["is_junk"], True
+        stream.is_junk, stream.is_ours, stream.is_wanted = spec["is_junk"], spec["is_ours"], True
     for stream in known.values():
         stream.is_wanted = False
     session.flush()

@@ -2,7 +2,7 @@
 
 ``Account.check_result`` afterwards, where it went well (``found``) and where it did not (``trouble``)::
 
-    {"identity": {"external_id", "name", "handle", "url"}, "streams": [{"key", "name", "seconds", "is_junk"}],
+    {"identity": {"external_id", "name", "handle", "url"}, "streams": [{"key", "name", "seconds", "is_junk", "is_ours"}],
      "newest": "Brown bin, from Hester", "missing": [], "warnings": [], "ends_at": null, "largest": 35000000}
     {"error": "a sentence", "field": "password", "kind": "auth_expired"}
 """
@@ -107,6 +107,7 @@ def found(checked: Checked) -> dict[str, Any]:
                 "name": stream.name,
                 "seconds": stream.interval.total_seconds(),
                 "is_junk": stream.junk,
+                "is_ours": stream.ours,
             }
             for stream in checked.streams
         ],

@@ -14,8 +14,10 @@ from app.clock import now
 from app.deployment import Deployment
 from app.errors import Missing, Problem
 from app.intake import quarantine
+from app.intake.again import fetch_again
 from app.intake.keeping import Fate
 from app.intake.poll import POLLED, Progress, poll_account
+from app.intake.sightings import NO_BYTES
 from app.intake.take import take
 from app.leases import is_held
 from app.messages.models import Reading, Sighting
@@ -71,7 +73,17 @@ def retry_now(deployment: Deployment, sighting_ids: list[int] | None = None) -> 
         for one in waiting:
             quarantine.retry(session, one, by=None)
         accounts = sorted({one.account_id for one in waiting})
-    return sum(take(deployment, account_id)[Fate.QUARANTINED] for account_id in accounts)
+        withheld = [one.id for one in waiting if one.sha256 == NO_BYTES]
+    for one_id in withheld:
+        fetch_again(deployment, one_id)
+    left = sum(take(deployment, account_id)[Fate.QUARANTINED] for account_id in accounts)
+    return left + _still_withheld(deployment, withheld)
+
+
+def _still_withheld(deployment: Deployment, sighting_ids: list[int]) -> int:
+    with deployment.database.reading() as session:
+        query = sa.select(sa.func.count()).where(Sighting.id.in_(sighting_ids), Sighting.sha256 == NO_BYTES)
+        return session.scalar(query) or 0
 
 
 def _accounts(deployment: Deployment, account_id: int | None) -> list[int]:

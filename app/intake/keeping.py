@@ -17,6 +17,7 @@ from app.cases.actions import begin, new_case
 from app.cases.models import Case, Purpose
 from app.deadlines.obligations import clock_starts_at
 from app.deployment import Deployment
+from app.intake import sent
 from app.intake.reading import Ready, Waiting
 from app.messages import erased, index, threading
 from app.messages.models import Conversation, Direction, File, Message, MessageState, Reading, Revision, Sighting
@@ -36,7 +37,8 @@ class Fate(StrEnum):
     MESSAGE = "message"  # a new message
     AGAIN = "again"  # one that is there already: another folder, another account
     REVISION = "revision"  # one that is there, in other words
-    OURS = "ours"  # what we wrote in the platform's own app
+    OURS = "ours"  # what we wrote in the platform's own app, or in another mail program
+    PASSED_OVER = "passed over"  # sent mail that is nothing to the office: not kept
     REPORT = "report"  # that what we wrote did not arrive
     ERASED = "erased"  # one that was erased, and stays away
     QUARANTINED = "quarantined"
@@ -55,6 +57,7 @@ class Run:
     rules: Rules
     own_ids: frozenset[str]  # under which the platform knows this office
     junk: frozenset[int]  # ids of streams
+    ours: frozenset[int]  # ids of streams that hold what we wrote
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,13 +91,22 @@ def keep(session: Session, run: Run, waiting: Waiting, ready: Ready) -> Fate:
     if _was_erased(session, run, item):
         return _stays_away(session, waiting)
     arrival = _Arrival(run=run, waiting=waiting, ready=ready, sent_at=_sent_at(waiting, item))
-    if item.author.external_id in run.own_ids:
-        if _is_in_flight(session, run, item):
-            return Fate.LATER
-        if not item.fingerprint:  # the platform vouches for its authors; a mail's From line proves nothing
-            return _ours(session, arrival)
-    _received(session, arrival)
-    return Fate.MESSAGE
+    fate = _own(session, arrival)
+    if fate is None:
+        _received(session, arrival)
+    return fate or Fate.MESSAGE
+
+
+def _own(session: Session, arrival: _Arrival) -> Fate | None:
+    """What becomes of what we wrote ourselves; ``None`` for what others did."""
+    run, item = arrival.run, arrival.item
+    if arrival.waiting.stream_id in run.ours:
+        return _sent(session, arrival)
+    if item.author.external_id not in run.own_ids:
+        return None
+    if _is_in_flight(session, run, item):
+        return Fate.LATER
+    return None if item.fingerprint else _ours(session, arrival)  # a mail's From line proves nothing
 
 
 def _known(session: Session, run: Run, item: Item) -> int | None:
@@ -235,15 +247,38 @@ def _joins(session: Session, arrival: _Arrival, message: Message, who: Who, conv
 
 
 def _ours(session: Session, arrival: _Arrival) -> Fate:
-    """What the councillor wrote in the platform's own app; where it answers nothing, it is no business of ours.
-
-    It counts with the platform's time (domain.md section 2, rule 4).
-    """
+    """What the councillor wrote in the platform's own app; where it answers nothing, it is no business of ours."""
     run, ids = arrival.run, threading.known_by(arrival.item)
     conversation = threading.knowing(session, run.office_id, run.channel, ids, audience=arrival.item.audience)
     if conversation is None:
         _taken(session, arrival.waiting, None)
         return Fate.OURS
+    return _answered_elsewhere(session, arrival, conversation)
+
+
+def _sent(session: Session, arrival: _Arrival) -> Fate | None:
+    """What becomes of what lies in a folder for sent mail; ``None`` where a resident wrote it. See ``sent``."""
+    run, item = arrival.run, arrival.item
+    state = sent.state_of_reply(session, run.office_id, item)
+    if state in {Sending.SENDING, Sending.UNCERTAIN}:
+        return Fate.LATER
+    found = sent.found(session, run.office_id, run.channel, item) if state is None else None
+    if found is None:
+        return _passed_over(session, arrival.waiting)
+    return None if found.is_residents else _answered_elsewhere(session, arrival, found.conversation)
+
+
+def _passed_over(session: Session, waiting: Waiting) -> Fate:
+    """Nothing of it stays: not even the sighting, so that its bytes go with the next sweep of the store."""
+    mine = sa.delete(_SIGHTINGS).where(_SIGHTINGS.c.id == waiting.id, _SIGHTINGS.c.state == Reading.WAITING)
+    if session.scalar(mine.returning(_SIGHTINGS.c.id)) is None:
+        raise TakenElsewhere
+    return Fate.PASSED_OVER
+
+
+def _answered_elsewhere(session: Session, arrival: _Arrival, conversation: Conversation) -> Fate:
+    """An answer that was given without us. It counts with the platform's time (domain.md section 2, rule 4)."""
+    run, ids = arrival.run, threading.known_by(arrival.item)
     case = session.get_one(Case, conversation.case_id, with_for_update=True)
     message = _message(arrival)
     message.direction, message.state = Direction.OUTBOUND, MessageState.HANDLED

@@ -13,12 +13,16 @@ from app import jobs
 from app.audit.actions import record
 from app.channels.models import Account, Stream
 from app.errors import Conflict, Missing
+from app.intake.sightings import NO_BYTES
 from app.messages.models import Reading, Sighting
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Quarantined:
-    """One item that waits for a person or a newer reader. Its bytes are in the store under ``sha256``."""
+    """One item that waits for a person or a newer reader. Its bytes are in the store under ``sha256``.
+
+    That is empty where the platform lists the item and does not hand it out.
+    """
 
     sighting_id: int
     office_id: int
@@ -82,12 +86,26 @@ def one_of(session: Session, office_ids: Collection[int], sighting_id: int) -> S
     return found
 
 
+def with_bytes(session: Session, office_ids: Collection[int], sighting_id: int) -> Sighting:
+    """A sighting of one of these offices that can be shown; raises Missing for others, and for what was withheld."""
+    found = one_of(session, office_ids, sighting_id)
+    if found.sha256 == NO_BYTES:
+        raise Missing("The server does not hand it out.")
+    return found
+
+
 def retry(session: Session, item: Sighting, *, by: int | None) -> None:
-    """Have it read again, by a job. Raises Conflict when it does not wait in quarantine."""
+    """Have it read again, or fetched where it was withheld, by a job.
+
+    Raises Conflict when it does not wait in quarantine.
+    """
     if item.state is not Reading.QUARANTINED:
         raise Conflict("This does not wait in quarantine.")
-    item.state = Reading.WAITING
-    jobs.defer(session, jobs.Kind.TAKE_SIGHTINGS, item.account_id)
+    if item.sha256 == NO_BYTES:
+        jobs.defer(session, jobs.Kind.FETCH_AGAIN, item.id)
+    else:
+        item.state = Reading.WAITING
+        jobs.defer(session, jobs.Kind.TAKE_SIGHTINGS, item.account_id)
     record(session, "retry", "sighting", item.id, office_id=item.office_id, by=by)
 
 

@@ -28,6 +28,7 @@ from app.deployment import Deployment
 from app.errors import Problem
 from app.intake.keeping import Fate, Run, TakenElsewhere, keep
 from app.intake.reading import Ready, Waiting, read
+from app.intake.sightings import NO_BYTES
 from app.jobs.running import describe
 from app.messages.models import Reading, Sighting
 from app.office.queries import rules
@@ -85,7 +86,7 @@ def _begin(deployment: Deployment, account_id: int) -> Run | None:
             Account.channel == account.channel,
             Account.state != State.REMOVED,
         )
-        junk = sa.select(Stream.id).where(Stream.account_id == account_id, Stream.is_junk)
+        streams = sa.select(Stream.id).where(Stream.account_id == account_id)
         return Run(
             deployment=deployment,
             account_id=account_id,
@@ -94,14 +95,20 @@ def _begin(deployment: Deployment, account_id: int) -> Run | None:
             connector=connector,
             rules=rules(session, account.office_id),
             own_ids=frozenset(one for ids in session.scalars(own) for one in ids),
-            junk=frozenset(session.scalars(junk)),
+            junk=frozenset(session.scalars(streams.where(Stream.is_junk))),
+            ours=frozenset(session.scalars(streams.where(Stream.is_ours))),
         )
 
 
 def _give_a_newer_reader_its_chance(session: Session, account_id: int, reader: int) -> None:
     session.execute(
         sa.update(Sighting)
-        .where(Sighting.account_id == account_id, Sighting.state == Reading.QUARANTINED, Sighting.reader < reader)
+        .where(
+            Sighting.account_id == account_id,
+            Sighting.state == Reading.QUARANTINED,
+            Sighting.reader < reader,
+            Sighting.sha256 != NO_BYTES,  # there is nothing to read
+        )
         .values(state=Reading.WAITING)
     )
 

@@ -12,6 +12,7 @@ class Kind(StrEnum):
     SIGN_IN = "sign_in"  # to an account, at the platform's own page
     POLL_ACCOUNT = "poll_account"
     TAKE_SIGHTINGS = "take_sightings"  # of an account
+    FETCH_AGAIN = "fetch_again"  # a sighting that was withheld
     SEND_REPLY = "send_reply"
     PROBE_REPLY = "probe_reply"
     FILE_COPY = "file_copy"  # of a reply

@@ -398,5 +398,5 @@ def retry(sighting_id: int) -> ResponseReturnValue:
 @allow(Permission.READ_CASES)
 def sighting(sighting_id: int) -> ResponseReturnValue:
     """An item byte for byte."""
-    item = quarantining.one_of(session, offices(), sighting_id)
+    item = quarantining.with_bytes(session, offices(), sighting_id)
     return originals.attachment(item.office_id, item.sha256, f"item-{item.id}.eml", "application/octet-stream")

@@ -21,7 +21,7 @@ def named(database: Database, office_id: int) -> Iterator[str]:
     """The hashes that rows of an office name, some of them several times; read as they are asked for."""
     with database.reading() as session:
         for table, column in _columns():
-            query = sa.select(column).where(table.columns.office_id == office_id)
+            query = sa.select(column).where(table.columns.office_id == office_id, column != "")
             with session.scalars(query.execution_options(yield_per=_AT_ONCE)) as hashes:
                 yield from hashes
 

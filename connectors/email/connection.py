@@ -54,14 +54,14 @@ class Mailbox:
     def check(self) -> Checked:
         """Sign in on both servers, look at every folder and read the newest mail; nothing is sent or changed."""
         folders = self._imap.folders()
-        streams = self._streams(folders)
-        newest = ""
-        for stream in streams:
-            found = self._imap.newest(stream.key)
-            newest = newest or (_described(*found) if found and not stream.junk else "")
         sent = self._sent_among(folders)
         if self._settings.sent_folder and not sent:
             raise Misconfigured(_no_such_folder(self._settings.sent_folder, folders), "sent_folder")
+        streams = self._streams(folders, sent)
+        newest = ""
+        for stream in streams:
+            found = self._imap.newest(stream.key)
+            newest = newest or (_described(*found) if found and not (stream.junk or stream.ours) else "")
         largest = submission.try_out(self._settings.smtp, self._host.allowed_hosts, self._settings.address)
         warnings = () if sent else ("There is no folder for sent mail: copies of replies are kept in Postbag only.",)
         return Checked(identity=self._identity(), streams=streams, newest=newest, warnings=warnings, largest=largest)
@@ -107,20 +107,22 @@ class Mailbox:
         address = self._settings.address
         return Actor(external_id=address.lower(), name=self._settings.name, handle=address)
 
-    def _streams(self, folders: tuple[Folder, ...]) -> tuple[StreamSpec, ...]:
-        """The folders that are wanted, each of which must be there; raises Misconfigured."""
+    def _streams(self, folders: tuple[Folder, ...], sent: str) -> tuple[StreamSpec, ...]:
+        """The folders that are wanted, each of which must be there, and the one for sent mail; raises Misconfigured."""
         by_name = {folder.name: folder for folder in folders if folder.selectable}
         junk = special(folders, JUNK)
         wanted = self._settings.folders or (_INBOX, *([junk.name] if junk else []))
         for name in wanted:
             if name not in by_name:
                 raise Misconfigured(_no_such_folder(name, folders), "folders")
+        wanted = tuple(dict.fromkeys((*wanted, *([sent] if sent else []))))
         return tuple(
             StreamSpec(
                 key=name,
                 name="Inbox" if name == _INBOX else name,
                 interval=_INBOX_INTERVAL if name == _INBOX else _INTERVAL,
                 junk=by_name[name] == junk,
+                ours=name == sent,
             )
             for name in wanted
         )

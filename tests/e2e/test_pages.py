@@ -31,7 +31,7 @@ pytestmark = pytest.mark.browser
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 FOUND = {
     "identity": {"external_id": "c@fernmoor.example", "name": "", "handle": "c@fernmoor.example", "url": ""},
-    "streams": [{"key": "INBOX", "name": "Inbox", "seconds": 60, "is_junk": False}],
+    "streams": [{"key": "INBOX", "name": "Inbox", "seconds": 60, "is_junk": False, "is_ours": False}],
     "newest": "Brown bin, from Hester",
     "missing": [],
     "warnings": ["The folder for sent mail is not there yet."],

@@ -25,7 +25,7 @@ ANSWERS = {
 }
 FOUND = {
     "identity": {"external_id": "cllr@fernmoor.example", "name": "Cllr", "handle": "cllr@fernmoor.example", "url": ""},
-    "streams": [{"key": "INBOX", "name": "Inbox", "seconds": 60, "is_junk": False}],
+    "streams": [{"key": "INBOX", "name": "Inbox", "seconds": 60, "is_junk": False, "is_ours": False}],
     "newest": "Brown bin, from Hester",
     "missing": [],
     "warnings": [],

@@ -147,7 +147,7 @@ def test_a_mailbox_found_good_is_connected_and_the_next_step_comes(app: Flask, d
         account.state = State.TRIED
         account.check_result = {
             "identity": {"external_id": "cllr@fernmoor.example", "name": "Cllr", "handle": "", "url": ""},
-            "streams": [{"key": "INBOX", "name": "Inbox", "seconds": 60, "is_junk": False}],
+            "streams": [{"key": "INBOX", "name": "Inbox", "seconds": 60, "is_junk": False, "is_ours": False}],
             "newest": "Brown bin, from Hester",
             "missing": [],
             "warnings": [],

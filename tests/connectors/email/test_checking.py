@@ -38,6 +38,7 @@ def test_a_mailbox_that_works_shows_who_we_are_what_we_read_and_the_newest_mail(
     assert found.streams == (
         StreamSpec(key="INBOX", name="Inbox", interval=timedelta(minutes=1)),
         StreamSpec(key="Junk", name="Junk", interval=timedelta(minutes=5), junk=True),
+        StreamSpec(key="Sent", name="Sent", interval=timedelta(minutes=5), ours=True),
     )
     assert found.newest == "Brown bin, from Hester, Thu 2 Apr"
     assert (found.missing, found.warnings) == ((), ())
@@ -71,7 +72,7 @@ def test_starttls_and_tls_both_work_on_both_servers(dovecot: Dovecot, smtp: Smtp
 
 def test_other_folders_can_be_chosen(dovecot: Dovecot, smtp: Smtp, address: str) -> None:
     box = mailbox(options(address, dovecot, smtp, folders="inbox\nArchive\n"))
-    assert [stream.key for stream in box.check().streams] == ["INBOX", "Archive"]
+    assert [stream.key for stream in box.check().streams] == ["INBOX", "Archive", "Sent"]
     box.close()
 
 
