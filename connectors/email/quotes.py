@@ -60,8 +60,8 @@ _WHEN: Final = frozenset({
     *("بھیجا گیا", "تاریخ"),
 })  # fmt: skip
 _OTHER_LABELS: Final = frozenset({
-    *("to", "cc", "subject", "importance"), *("at", "copi", "pwnc", "testun", "pwysigrwydd"),
-        *("an", "betreff", "à", "objet"),
+    *("to", "cc", "subject", "importance", "at", "copi", "pwnc", "testun", "pwysigrwydd"),
+    *("an", "betreff", "à", "objet"),
     *("do", "dw", "temat", "a", "oggetto", "para", "asunto", "assunto", "către", "subiect", "kopie", "wichtigkeit"),
     *("إلى", "نسخة", "الموضوع", "بنام", "موضوع"),
 })  # fmt: skip

@@ -24,6 +24,7 @@ TEXT_MOST: Final = 2 * 1024 * 1024  # bytes of all text parts; what is longer is
 REFERENCES_MOST: Final = 100
 ID_MOST: Final = 900
 _ID: Final = re.compile(r"<[^<>]{1,998}>")
+_SUMMER: Final = re.compile(r"\bBST\b")  # which RFC 5322 does not know, and British programs write all the same
 _EARLIEST, _LATEST = 1990, 2100
 _EXTENSIONS: Final = {
     "application/pdf": ".pdf",
@@ -150,7 +151,7 @@ class _Body:
 
     def text(self) -> str:
         """The words as plain text, or what a mail without words has instead of them."""
-        return self._own_words() or self._instead()
+        return self.own_words() or self._instead()
 
     def _instead(self) -> str:
         """What the first file says that can be read: an entry, a card, a mail inside the mail; or that it is sealed."""
@@ -167,7 +168,7 @@ class _Body:
                 return _forwarded(data)
         return ""
 
-    def _own_words(self) -> str:
+    def own_words(self) -> str:
         """Of alternatives the plain one, unless it is blank."""
         pieces = []
         for group, is_html, text in self._words:
@@ -229,7 +230,7 @@ def _forwarded(data: bytes) -> str:
     for leaf in leaves:
         inside.take(leaf)
     lines = [decode_header(first(headers, name)) for name in ("from", "subject")]
-    return "\n".join(filter(None, [*lines, "", inside._own_words()])).strip()  # noqa: SLF001 - its own kind
+    return "\n".join([*filter(None, lines), "", inside.own_words()]).strip()
 
 
 def _subject(data: bytes) -> str:
@@ -270,7 +271,7 @@ def date(value: str) -> datetime | None:
     if not value:
         return None
     try:
-        found = parsedate_to_datetime(unfold(value)[:100])
+        found = parsedate_to_datetime(_SUMMER.sub("+0100", unfold(value)[:100]))
         found = found.replace(tzinfo=UTC) if found.tzinfo is None else found
         year = found.astimezone(UTC).year
     except (ValueError, TypeError, OverflowError, IndexError):

@@ -55,6 +55,8 @@ def _leaf(part: Message) -> Part:
 def _data(part: Message) -> bytes:
     if part.get_content_maintype() == "message" and part.is_multipart():
         inner = part.get_payload()
-        return inner[0].as_bytes() if isinstance(inner, list) and isinstance(inner[0], Message) else b""
+        return (
+            b"\n".join(one.as_bytes() for one in inner if isinstance(one, Message)) if isinstance(inner, list) else b""
+        )
     data = part.get_payload(decode=True)
     return data if isinstance(data, bytes) else b""

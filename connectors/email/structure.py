@@ -31,7 +31,7 @@ _HEADER: Final = re.compile(rb"([!-9;-~]+)[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)(?:\n
 _BLANK: Final = re.compile(rb"\r?\n\r?(?:\n|\Z)")
 _PARAMETER: Final = re.compile(r';\s*([^\s=;"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|([^;]*))')
 # A line that looks like a delimiter, followed by one that looks like a header.
-_DELIMITER: Final = re.compile(rb"\n--([!-~][ -~]{0,68}[!-~])[ \t]*\r?\n(?=[A-Za-z-]{4,40}:|\r?\n)")
+_DELIMITER: Final = re.compile(rb"\n--([!-~](?:[ -~]{0,68}[!-~])?)[ \t]*\r?\n(?=[A-Za-z-]{4,40}:|\r?\n)")
 _SEARCHED_FOR_DELIMITER: Final = 16 * 1024
 _NAMED_PIECE: Final = re.compile(r"([^*]+)\*(?:(\d{1,3})(\*)?)?")
 
