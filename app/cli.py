@@ -10,12 +10,12 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from time import sleep
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, cast
 from zoneinfo import ZoneInfo
 
 import click
@@ -33,6 +33,7 @@ from app.settings import Settings
 from connectors import ConnectorError
 
 if TYPE_CHECKING:
+    from app.backup.envelope import Key
     from app.channels.models import Account
 
 _LONDON = ZoneInfo("Europe/London")
@@ -479,6 +480,110 @@ def export(office_id: int, folder: Path | None) -> None:
         raise Problem("The store has lost the contents of %(lost)s.", lost=", ".join(written.lost))
 
 
+class _Backup(click.Group):
+    """``backup FILE`` makes one; what else can be done with one has a word of its own."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put in the word that nobody has to say."""
+        own = {*self.commands, "-h", "--help"}
+        return super().parse_args(ctx, args if args and args[0] in own else ["make", *args])
+
+
+_FILE = click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
+_PASSPHRASE = click.option(
+    "--passphrase-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The passphrase is its first line; else it is asked for.",
+)
+_IDENTITY = click.option(
+    "--identity",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File of the secret key whose public key was the recipient.",
+)
+
+
+@commands.group(cls=_Backup)
+def backup() -> None:
+    """Back up everything into one encrypted file, while the office works: backup FILE."""
+
+
+@backup.command("make", hidden=True)
+@_FILE
+@_PASSPHRASE
+@click.option("--recipient", "recipients", multiple=True, metavar="age1…", help="Whose key opens it; may be repeated.")
+def backup_make(file: Path, passphrase_file: Path | None, recipients: Sequence[str]) -> None:
+    """Back up database, messages, attachments and keys into FILE ("-": standard output), encrypted with age."""
+    from app.backup import making
+    from app.backup.envelope import Lock
+
+    deployment = _open(migrated=False)
+    lock = Lock(
+        passphrase="" if recipients else _passphrase(passphrase_file, is_new=True), recipients=tuple(recipients)
+    )
+    show = _bar(making.total(deployment), " rows and files") if sys.stderr.isatty() else None
+    if str(file) == "-":
+        made = making.make(deployment, sys.stdout.buffer, lock, show)
+        sys.stdout.buffer.flush()
+    else:
+        made = making.make_file(deployment, file, lock, show)
+    click.echo(f"{sum(made.rows.values())} rows and {made.objects} files are in {file}", err=True)
+    if made.lost:
+        raise Problem(
+            "The backup is whole, but the store had lost these contents before: %(lost)s.", lost=", ".join(made.lost)
+        )
+
+
+@backup.command("verify")
+@_FILE
+@_PASSPHRASE
+@_IDENTITY
+def backup_verify(file: Path, passphrase_file: Path | None, identity: Path | None) -> None:
+    """Read a backup to its end and compare every hash; exit 1 with the place where it is damaged."""
+    from app.backup.restoring import verify
+
+    key = _key(passphrase_file, identity)
+    with click.open_file(str(file), "rb") as source:
+        found = verify(cast("BinaryIO", source), key, _file_bar(file))
+    click.echo(f"{file} is whole: {sum(found.rows.values())} rows and {found.objects} files.")
+
+
+@commands.command()
+@_FILE
+@_PASSPHRASE
+@_IDENTITY
+def restore(file: Path, passphrase_file: Path | None, identity: Path | None) -> None:
+    """Fill an empty data folder, or an empty PostgreSQL database, from a backup of either."""
+    from app.backup.restoring import restore as restore_from
+
+    settings = Settings()
+    keep_log(settings, least=logging.ERROR)
+    key = _key(passphrase_file, identity)
+    with click.open_file(str(file), "rb") as source:
+        done = restore_from(settings, cast("BinaryIO", source), key, _file_bar(file))
+    click.echo(f"{sum(done.contents.rows.values())} rows and {done.contents.objects} files are restored.")
+    if done.erased:
+        click.echo(f"{done.erased} people who were erased since were erased again.")
+
+
+def _key(passphrase_file: Path | None, identity: Path | None) -> Key:
+    """What opens a backup."""
+    from app.backup.envelope import Key
+
+    if identity is None:
+        return Key(passphrase=_passphrase(passphrase_file, is_new=False))
+    lines = (line.strip() for line in identity.read_text().splitlines())
+    return Key(identities=tuple(line for line in lines if line and not line.startswith("#")))
+
+
+def _passphrase(file: Path | None, *, is_new: bool) -> str:
+    """From the file, or from whoever sits there; a new one is typed twice."""
+    if file is not None:
+        return file.read_text().partition("\n")[0].strip()
+    if not sys.stdin.isatty():
+        raise Invalid("Nobody is here to ask for the passphrase: give --passphrase-file, or a key.")
+    return str(click.prompt("Passphrase", hide_input=True, confirmation_prompt=is_new, err=True))
+
+
 @commands.command()
 @click.option("--office", "office_id", type=int, required=True, help="Number of the office.")
 @click.option("--person", "person_id", type=int, required=True, help="Number of the person.")
@@ -585,6 +690,25 @@ def _list(rows: Iterable[Mapping[str, Any]], *, as_json: bool) -> None:
             click.echo(json.dumps(dict(row), ensure_ascii=False, default=datetime.isoformat))
         else:
             click.echo("\t".join("" if value is None else str(value) for value in row.values()))
+
+
+def _file_bar(file: Path) -> Callable[[int], None] | None:
+    """A bar over the bytes of a file, where somebody looks."""
+    if not sys.stderr.isatty():
+        return None
+    return _bar(file.stat().st_size if str(file) != "-" else None, "B")
+
+
+def _bar(total: int | None, unit: str) -> Callable[[int], None]:
+    """A bar on standard error, told how much is done."""
+    from tqdm import tqdm
+
+    bar = tqdm(total=total, unit=unit, unit_scale=True, file=sys.stderr, leave=False)
+
+    def show(done: int) -> None:
+        bar.update(done - bar.n)
+
+    return show
 
 
 def _progress() -> Any:
