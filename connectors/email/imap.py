@@ -303,6 +303,11 @@ def code(error: BaseException) -> str:
     return found[1] if found else ""
 
 
+def is_the_lines_fault(error: BaseException) -> bool:
+    """Whether the line broke, rather than that the server gave an answer (perhaps hanging up after it)."""
+    return "socket error" in _text(error)  # imaplib's words for it
+
+
 def _text(error: BaseException) -> str:
     """What the server said; imaplib passes bytes in some places."""
     said = error.args[0] if error.args else ""

@@ -19,16 +19,17 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from connectors import Batch, Budget, Cursor, PermissionMissing, Raw, Transient, Withheld
-from connectors.email.imap import SERVER_TROUBLE, Client, Imap, aware, code
+from connectors.email.imap import SERVER_TROUBLE, Client, Imap, aware, code, is_the_lines_fault
 
 LARGE: Final = 8 * 1024 * 1024  # bytes; a larger mail is fetched alone, in pieces, into a file
 PIECE: Final = 1024 * 1024
-HELD_TRIES: Final = 5  # of a mail that the server lists and does not hand out, over at least HELD_SPAN
-HELD_SPAN: Final = timedelta(hours=1)
+HELD_TRIES: Final = 6  # of a mail that the server lists and does not hand out: over an hour
+HELD_AGAIN: Final = timedelta(minutes=12)
 HELD_MOST: Final = 20  # mails of one folder; where it is more, the server is in trouble and not the mails
 NOT_HANDED_OUT: Final = "The server lists this mail but does not hand it out."
 
 _VERSION: Final = 1
+_MAILS_ASIDE: Final = SERVER_TROUBLE - {"SERVERBUG", "CONTACTADMIN", "CORRUPTION"}  # no single mail can be to blame
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _ANSWERS: Final = "BODY.PEEK[HEADER.FIELDS (IN-REPLY-TO REFERENCES)]"
 _ANSWERS_GIVEN: Final = b"BODY[HEADER.FIELDS"
@@ -41,6 +42,10 @@ class Held:
     uid: int
     since: datetime
     tries: int = 1
+
+    def is_due(self, at: datetime) -> bool:
+        """Whether it is time to ask again: it may cost the line."""
+        return at >= self.since + self.tries * HELD_AGAIN
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,10 +98,11 @@ class Place:
         """Whether a mail is recent enough."""
         return self.since is None or uid >= self.until or arrived_at >= self.since
 
-    def is_at_rest(self, status: Mapping[bytes, int]) -> bool:
-        """Whether nothing is new in a folder of that status."""
+    def is_at_rest(self, status: Mapping[bytes, int], at: datetime) -> bool:
+        """Whether nothing is new in a folder of that status, and nothing held that is to be asked for again."""
         known = (status.get(b"UIDVALIDITY"), status.get(b"UIDNEXT"))
-        return known == (self.uidvalidity, self.uidnext) and not self.held and not self._was_put_back(status)
+        is_same = known == (self.uidvalidity, self.uidnext) and not self._was_put_back(status)
+        return is_same and not any(one.is_due(at) for one in self.held)
 
     def is_of(self, status: Mapping[bytes, int]) -> bool:
         """Whether the UIDs before this place still mean the mails that were read: else all is read from the start."""
@@ -106,6 +112,16 @@ class Place:
         """Whether numbers that only grow have shrunk: a backup was restored, or the folder made again."""
         uidnext, modseq = status.get(b"UIDNEXT"), status.get(b"HIGHESTMODSEQ")
         return (uidnext is not None and uidnext < self.uidnext) or (modseq is not None and modseq < self.modseq)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Ask:
+    """Which page is wanted. ``refused`` are UIDs over which the server has given up just now."""
+
+    folder: str
+    place: Place | None
+    budget: Budget
+    refused: frozenset[int]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -141,6 +157,14 @@ class _Walk:
         return same and self.folder == folder and self.place == place
 
 
+class _Stumbled(Exception):  # noqa: N818 - a finding
+    """The server itself gave up, perhaps hanging up as well, when it was asked for these mails."""
+
+    def __init__(self, uids: Sequence[int]) -> None:
+        super().__init__()
+        self.uids = uids
+
+
 class Folders:
     """The folders of one account, walked over its line."""
 
@@ -151,28 +175,41 @@ class Folders:
     def page(self, folder: str, cursor: Cursor | None, budget: Budget) -> Batch:
         """The next mails of a folder after ``cursor``, in the order of their UIDs.
 
-        A mail that the server lists but does not hand out holds up no other: it is asked for again with every page, and
-        after an hour comes as withheld.
+        A mail that the server lists but does not hand out holds up no other: it is asked for again, and after an hour
+        comes as withheld. Where the server gives up over a page (Dovecot hangs up when it cannot open one file), half
+        as many are asked for, until it is one mail that is to blame.
         """
-        walk, self._walk = self._walk, None  # it goes on only when the page has come
-        batch, self._walk = self._imap.run(lambda client: self._page(client, walk, folder, Place.of(cursor), budget))
-        return batch
+        refused: set[int] = set()
+        while True:
+            walk, self._walk = self._walk, None  # it goes on only when the page has come
+            ask = _Ask(folder=folder, place=Place.of(cursor), budget=budget, refused=frozenset(refused))
+            try:
+                batch, self._walk = self._imap.run(lambda client: self._page(client, walk, ask))  # noqa: B023
+            except _Stumbled as stumble:
+                self._imap.lose()
+                refused |= set(stumble.uids) if len(stumble.uids) == 1 else set()
+                budget = replace(budget, items=max(1, len(stumble.uids) // 2))
+            else:
+                return batch
 
     def one(self, folder: str, external_id: str) -> Raw | None:
         """One mail once more; ``None`` where it is gone, Transient where it is still not handed out."""
         uidvalidity, _, uid = external_id.partition(":")
-        return self._imap.run(lambda client: self._one(client, folder, int(uidvalidity), int(uid)))
+        try:
+            return self._imap.run(lambda client: self._one(client, folder, int(uidvalidity), int(uid)))
+        except _Stumbled as stumble:
+            self._imap.lose()
+            raise Transient(NOT_HANDED_OUT) from stumble
 
-    def _page(
-        self, client: Client, walk: _Walk | None, folder: str, place: Place | None, budget: Budget
-    ) -> tuple[Batch, _Walk | None]:
-        if walk is None or not walk.goes_on_from(client, folder, place):
-            status = _status(client, folder)
-            if place is not None and place.is_at_rest(status):
+    def _page(self, client: Client, walk: _Walk | None, ask: _Ask) -> tuple[Batch, _Walk | None]:
+        place = ask.place
+        if walk is None or not walk.goes_on_from(client, ask.folder, place):
+            status, at = _status(client, ask.folder), self._now()
+            if place is not None and place.is_at_rest(status, at):
                 return Batch(raws=(), cursor=place.cursor(), waiting=0), None
-            walk = _begin(client, folder, place, status, budget.since)
+            walk = _begin(client, ask, status, at)
         first = walk.next
-        raws, missing = self._next(client, walk, budget)
+        raws, missing = self._next(client, walk, ask)
         withheld = self._hold(walk, walk.uids[first : walk.next], missing, raws)
         if walk.left:
             return Batch(raws=raws, withheld=withheld, cursor=walk.place.cursor(), more=True, waiting=walk.left), walk
@@ -180,10 +217,11 @@ class Folders:
         end = replace(walk.place, uidnext=walk.uidnext, modseq=walk.modseq)
         return Batch(raws=raws, withheld=withheld, cursor=end.cursor(), waiting=0), None
 
-    def _next(self, client: Client, walk: _Walk, budget: Budget) -> tuple[tuple[Raw, ...], set[int]]:
+    def _next(self, client: Client, walk: _Walk, ask: _Ask) -> tuple[tuple[Raw, ...], set[int]]:
         """The mails that fit one page, and the UIDs that were not handed out; ``walk`` has moved on afterwards."""
+        budget = ask.budget
         uids = walk.uids[walk.next : walk.next + max(1, budget.items)]
-        unknown = [uid for uid in uids if uid not in walk.seen]
+        unknown = [uid for uid in uids if uid not in walk.seen and uid not in ask.refused]
         walk.seen |= _looked_at(client, unknown, answers_only=budget.answers_only)
         missing = _still_listed(client, [uid for uid in uids if uid not in walk.seen])
         chosen: list[int] = []
@@ -230,7 +268,7 @@ class Folders:
         before = {one.uid: one for one in walk.place.held}
         again = [before[uid] if uid in before else Held(uid, at, 0) for uid in sorted(missing)]
         again = [replace(one, tries=one.tries + 1) for one in again]
-        given_up = {one.uid for one in again if one.tries >= HELD_TRIES and at - one.since >= HELD_SPAN}
+        given_up = {one.uid for one in again if one.tries >= HELD_TRIES}
         held = [one for one in walk.place.held if one.uid not in asked] + again  # the rest has come now, or is gone
         walk.place = replace(walk.place, held=tuple(one for one in held if one.uid not in given_up))
         if len(walk.place.held) > HELD_MOST:
@@ -269,11 +307,10 @@ def _status(client: Client, folder: str) -> Mapping[bytes, int]:
     return found
 
 
-def _begin(
-    client: Client, folder: str, place: Place | None, status: Mapping[bytes, int], since: datetime | None
-) -> _Walk:
-    """Open a folder and see what lies in it after ``place``; from its start where its numbers mean other mails now."""
-    opened = client.select_folder(folder, readonly=True)
+def _begin(client: Client, ask: _Ask, status: Mapping[bytes, int], at: datetime) -> _Walk:
+    """Open a folder and see what lies in it after a place; from its start where its numbers mean other mails now."""
+    place, since = ask.place, ask.budget.since
+    opened = client.select_folder(ask.folder, readonly=True)
     uidvalidity, uidnext = int(opened[b"UIDVALIDITY"]), int(opened.get(b"UIDNEXT") or 0)
     if place is None or place.uidvalidity != uidvalidity or not place.is_of(status):
         since = place.since if place is not None else since
@@ -282,11 +319,11 @@ def _begin(
     return _Walk(
         client=client,
         selection=client.selections,
-        folder=folder,
+        folder=ask.folder,
         place=place,
         uidnext=uidnext,
         modseq=status.get(b"HIGHESTMODSEQ", 0),
-        uids=sorted(new | {one.uid for one in place.held}),
+        uids=sorted(new | {one.uid for one in place.held if one.is_due(at)}),
     )
 
 
@@ -301,6 +338,17 @@ def _after(client: Client, place: Place) -> Iterable[int]:
     return found
 
 
+def _fetch(client: Client, uids: Sequence[int], what: list[str]) -> Mapping[int, Mapping[bytes, Any]]:
+    """What the server says of these mails; raises _Stumbled where it says, in whatever way, that it cannot."""
+    try:
+        found: Mapping[int, Mapping[bytes, Any]] = client.fetch(uids, what)
+    except imaplib.IMAP4.error as error:
+        if is_the_lines_fault(error) or code(error) in _MAILS_ASIDE:
+            raise
+        raise _Stumbled(uids) from error
+    return found
+
+
 def _looked_at(client: Client, uids: list[int], *, answers_only: bool) -> dict[int, _Seen]:
     """Each mail's size and arrival, and whether it answers anything; without those that were not handed out."""
     if not uids:
@@ -312,7 +360,7 @@ def _looked_at(client: Client, uids: list[int], *, answers_only: bool) -> dict[i
             arrived_at=aware(one[b"INTERNALDATE"]),
             answers=not answers_only or _is_an_answer(one),
         )
-        for uid, one in client.fetch(uids, asked).items()
+        for uid, one in _fetch(client, uids, asked).items()
         if b"RFC822.SIZE" in one and b"INTERNALDATE" in one
     }
 
@@ -329,7 +377,7 @@ def _bodies(client: Client, sizes: Mapping[int, int], spool: Path) -> Mapping[in
         return {}
     if len(uids) == 1 and sizes[uids[0]] > LARGE:
         return {uids[0]: _in_pieces(client, uids[0], spool)}
-    answer = client.fetch(uids, ["BODY.PEEK[]"])
+    answer = _fetch(client, uids, ["BODY.PEEK[]"])
     return {uid: _body(found, sizes[uid]) for uid, found in answer.items() if uid in sizes}
 
 
@@ -356,7 +404,7 @@ def _in_pieces(client: Client, uid: int, spool: Path) -> Path | None:
     try:
         with path.open("xb") as file:
             while True:
-                answer = client.fetch([uid], [f"BODY.PEEK[]<{file.tell()}.{PIECE}>"]).get(uid, {})
+                answer = _fetch(client, [uid], [f"BODY.PEEK[]<{file.tell()}.{PIECE}>"]).get(uid, {})
                 piece = next((data for key, data in answer.items() if key.startswith(b"BODY[]")), None) or b""
                 file.write(piece)
                 if len(piece) < PIECE:

@@ -122,6 +122,24 @@ class Dovecot:
         path.touch()
         account.give(path)
 
+    def withhold(self, user: str, subject: str, folder: str = "INBOX") -> None:
+        """Leave the mail of that subject in its folder and let nobody read it, as a damaged disk does."""
+        self._file_of(user, subject, folder).chmod(0)
+
+    def hand_out(self, user: str, folder: str = "INBOX") -> None:
+        """Let every mail of a folder be read again."""
+        for path in self._mails(user, folder):
+            path.chmod(0o600)
+
+    def _file_of(self, user: str, subject: str, folder: str) -> Path:
+        line = f"Subject: {subject}".encode()
+        [found] = [path for path in self._mails(user, folder) if line in path.read_bytes().splitlines()]
+        return found
+
+    def _mails(self, user: str, folder: str) -> list[Path]:
+        where = self.mail / user / ("" if folder == "INBOX" else f".{folder}")
+        return [path for part in ("cur", "new") for path in (where / part).iterdir()]
+
     def messages(self, user: str, folder: str = "INBOX") -> list[bytes]:
         """Every mail of a folder, oldest first."""
         with self.client(user) as client:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from connectors import AuthExpired, Batch, Budget, Cursor, PermissionMissing, Transient
 from connectors.email.connection import Mailbox
-from tests.connectors.email.box import mail, mailbox, options
+from tests.connectors.email.box import NOW, host, mail, mailbox, options
 from tests.servers.dovecot import Dovecot
 from tests.servers.faulty import Fault, Line
 
@@ -235,3 +236,140 @@ def test_a_server_that_is_not_there_is_tried_again_later(dovecot: Dovecot, addre
     box = mailbox(options(address, dovecot, None, imap_port="1"))
     with pytest.raises(Transient, match="does not answer on port 1"):
         box.fetch("INBOX", None, Budget())
+
+
+# What a server does to a folder, and does not do.
+
+
+class Hours:
+    """A clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.at = NOW
+
+    def __call__(self) -> datetime:
+        return self.at
+
+
+@pytest.fixture
+def hours() -> Hours:
+    return Hours()
+
+
+@pytest.fixture
+def patient(dovecot: Dovecot, address: str, hours: Hours) -> Iterator[Mailbox]:
+    """The mailbox at a time of the test's choosing."""
+    connection = mailbox(options(address, dovecot, None), replace(host(), now=hours))
+    yield connection
+    connection.close()
+
+
+def test_a_mail_that_the_server_cannot_open_holds_up_no_other(dovecot: Dovecot, patient: Mailbox, address: str) -> None:
+    names = [f"mail {n}" for n in range(9)]
+    dovecot.deliver_all(address, [(mail(name), "INBOX", None) for name in names])
+    dovecot.withhold(address, "mail 4")
+    assert subjects(walk(patient)) == [name for name in names if name != "mail 4"]
+
+
+def test_a_mail_that_is_handed_out_within_the_hour_comes_by_itself(
+    dovecot: Dovecot, patient: Mailbox, address: str, hours: Hours
+) -> None:
+    dovecot.deliver_all(address, [(mail(name), "INBOX", None) for name in ("one", "two", "three")])
+    dovecot.withhold(address, "two")
+    cursor = walk(patient)[-1].cursor
+    dovecot.deliver(address, mail("four"))
+    later = walk(patient, cursor)
+    assert subjects(later) == ["four"]
+    dovecot.hand_out(address)
+    hours.at += timedelta(minutes=12)
+    assert subjects(walk(patient, later[-1].cursor)) == ["two"]
+
+
+def test_a_mail_that_is_never_handed_out_is_said_to_be_withheld_after_an_hour_and_no_sooner(
+    dovecot: Dovecot, patient: Mailbox, address: str, hours: Hours
+) -> None:
+    dovecot.deliver_all(address, [(mail(name), "INBOX", None) for name in ("one", "two")])
+    dovecot.withhold(address, "two")
+    page = walk(patient)[-1]
+    withheld: list[tuple[int, str]] = []
+    for minutes in range(12, 96, 12):
+        hours.at = NOW + timedelta(minutes=minutes)
+        page = walk(patient, page.cursor)[-1]
+        withheld += [(minutes, one.external_id.partition(":")[2]) for one in page.withheld]
+    assert withheld == [(60, "2")]
+    assert page.cursor == walk(patient, page.cursor)[-1].cursor
+
+
+def test_what_was_withheld_can_be_fetched_by_its_id(dovecot: Dovecot, patient: Mailbox, address: str) -> None:
+    dovecot.deliver(address, mail("one"))
+    (raw,) = patient.fetch("INBOX", None, Budget()).raws
+    dovecot.withhold(address, "one")
+    with pytest.raises(Transient, match="does not hand it out"):
+        patient.again("INBOX", raw.external_id)
+    dovecot.hand_out(address)
+    assert patient.again("INBOX", raw.external_id) == raw
+    dovecot.expunge(address, "one")
+    assert patient.again("INBOX", raw.external_id) is None
+
+
+def test_a_folder_put_back_to_an_older_state_is_read_again_from_its_start(
+    dovecot: Dovecot, box: Mailbox, address: str
+) -> None:
+    dovecot.deliver_all(address, [(mail(name), "INBOX", None) for name in ("one", "two")])
+    cursor = dict(box.fetch("INBOX", None, Budget()).cursor)
+    assert cursor["modseq"] > 0
+    ahead = cursor | {"uid": 40, "uidnext": 41}
+    assert subjects([box.fetch("INBOX", ahead, Budget())]) == ["one", "two"]
+    changed_more_often = cursor | {"modseq": cursor["modseq"] + 1_000}
+    assert subjects([box.fetch("INBOX", changed_more_often, Budget())]) == ["one", "two"]
+
+
+def test_marks_that_somebody_else_sets_bring_nothing_again(dovecot: Dovecot, box: Mailbox, address: str) -> None:
+    dovecot.deliver(address, mail("one"))
+    page = box.fetch("INBOX", None, Budget())
+    with dovecot.client(address) as own:
+        own.select_folder("INBOX")
+        own.add_flags([1], [b"\\Seen", b"\\Flagged"])
+    before = commands(box)
+    assert box.fetch("INBOX", page.cursor, Budget()).cursor == page.cursor
+    assert commands(box) - before == 1
+
+
+def test_mail_that_others_have_read_first_comes_like_any_other(dovecot: Dovecot, box: Mailbox, address: str) -> None:
+    with dovecot.client(address) as own:
+        own.append("INBOX", mail("one"), [b"\\Seen"])
+    assert subjects([box.fetch("INBOX", None, Budget())]) == ["one"]
+
+
+def test_a_mail_that_is_moved_comes_by_its_new_folder(dovecot: Dovecot, box: Mailbox, address: str) -> None:
+    dovecot.deliver(address, mail("one"))
+    inbox, archive = box.fetch("INBOX", None, Budget()).cursor, box.fetch("Archive", None, Budget()).cursor
+    with dovecot.client(address) as own:
+        own.select_folder("INBOX")
+        own.move([1], "Archive")
+    assert box.fetch("INBOX", inbox, Budget()).raws == ()
+    assert subjects([box.fetch("Archive", archive, Budget())]) == ["one"]
+
+
+def test_numbers_that_jump_leave_nothing_out(dovecot: Dovecot, box: Mailbox, address: str) -> None:
+    dovecot.deliver_all(address, [(mail(f"gone {n}"), "INBOX", None) for n in range(30)])
+    with dovecot.client(address) as own:
+        own.select_folder("INBOX")
+        own.delete_messages(own.search("ALL"))
+        own.expunge()
+    dovecot.deliver(address, mail("one"))
+    page = box.fetch("INBOX", None, Budget())
+    assert [raw.external_id.partition(":")[2] for raw in page.raws] == ["31"]
+
+
+def test_of_sent_mail_only_what_answers_something_is_fetched(dovecot: Dovecot, box: Mailbox, address: str) -> None:
+    dovecot.deliver_all(
+        address,
+        [
+            (mail("an answer", In_Reply_To="<1@larkrise.example>"), "Sent", None),
+            (mail("to a friend"), "Sent", None),
+            (mail("a later answer", References="<1@larkrise.example> <2@larkrise.example>"), "Sent", None),
+        ],
+    )
+    pages = walk(box, budget=Budget(answers_only=True), folder="Sent")
+    assert subjects(pages) == ["an answer", "a later answer"]
