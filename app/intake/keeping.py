@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.audit.actions import record
-from app.cases import clocks
+from app.cases import clocks, references
 from app.cases.actions import begin, new_case
 from app.cases.models import Case, Purpose
 from app.deadlines.obligations import clock_starts_at
@@ -23,6 +23,7 @@ from app.messages import erased, index, threading
 from app.messages.models import Conversation, Direction, File, Message, MessageState, Reading, Revision, Sighting
 from app.office.queries import Rules
 from app.people.actions import Who, identify
+from app.replies.actions import came_back
 from app.replies.models import Reply, Sending
 from app.statements import Statement, insert, insert_all, update
 from connectors import Actor, Audience, Connector, Item, Kind
@@ -91,6 +92,8 @@ def keep(session: Session, run: Run, waiting: Waiting, ready: Ready) -> Fate:
     if _was_erased(session, run, item):
         return _stays_away(session, waiting)
     arrival = _Arrival(run=run, waiting=waiting, ready=ready, sent_at=_sent_at(waiting, item))
+    if item.bounced and (reply := _came_back(session, run, item)) is not None:
+        return Fate.LATER if reply.state is Sending.SENDING else _reported(session, arrival, reply)
     fate = _own(session, arrival)
     if fate is None:
         _received(session, arrival)
@@ -192,6 +195,28 @@ def _is_in_flight(session: Session, run: Run, item: Item) -> bool:
     return bool(item.platform_id) and session.scalar(going.limit(1)) is not None
 
 
+# ── Reports about what we sent ────────────────────────────────────────────────────────────────────────────────────
+
+
+def _came_back(session: Session, run: Run, item: Item) -> Reply | None:
+    """The reply of ours that a delivery report is about."""
+    query = sa.select(Reply).where(Reply.office_id == run.office_id, Reply.platform_id.in_(item.bounced))
+    return session.scalars(query.order_by(Reply.id).limit(1)).first()
+
+
+def _reported(session: Session, arrival: _Arrival, reply: Reply) -> Fate:
+    """The report stands with the reply it is about, and what that had answered is owed again (rule 4)."""
+    conversation = session.get_one(Conversation, reply.conversation_id)
+    case = clocks.held(session, reply.case_id)
+    message = _message(arrival)
+    message.state = MessageState.HANDLED
+    case.has_files = case.has_files or _has_files(arrival)
+    _write(session, arrival, message, conversation, case)
+    case.is_unread = True
+    came_back(session, reply, arrival.item.failure, report_id=message.id)
+    return Fate.REPORT
+
+
 # ── New ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -202,6 +227,8 @@ def _received(session: Session, arrival: _Arrival) -> None:
     place = threading.place(
         session, run.office_id, run.channel, item, identity_id=who.identity_id, person_id=who.person_id
     )
+    if place == threading.Place():
+        place = _by_reference(session, arrival, who)
     message = _message(arrival)
     message.person_id, message.identity_id = who.person_id, who.identity_id
     if place.conversation is None:
@@ -210,6 +237,25 @@ def _received(session: Session, arrival: _Arrival) -> None:
         conversation = place.conversation
         _joins(session, arrival, message, who, conversation)
     threading.remember(session, conversation, threading.known_by(item), who.identity_id)
+
+
+def _by_reference(session: Session, arrival: _Arrival, who: Who) -> threading.Place:
+    """Where a message belongs that names no id we know, by the reference that it quotes."""
+    run = arrival.run
+    meant = references.meant(
+        session,
+        run.deployment.host.id_key,
+        run.office_id,
+        run.rules.prefix,
+        arrival.item,
+        identity_id=who.identity_id,
+        person_id=who.person_id,
+    )
+    if meant is None:
+        return threading.Place()
+    if meant.is_signed and meant.conversation_id is not None:
+        return threading.Place(conversation=session.get_one(Conversation, meant.conversation_id))
+    return threading.Place(related_case_id=meant.case_id)
 
 
 def _begins(

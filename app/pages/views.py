@@ -133,7 +133,9 @@ def _desk(conversation_id: int) -> Desk:
     """What stands around a reply in a conversation."""
     conversation = replies.conversation(session, conversation_id, offices())
     draft = replies.draft(session, conversation_id, actor().id, Mode.REPLY)
-    return replies.desk(session, conversation, draft=draft, connectors=deployment().connectors)
+    return replies.desk(
+        session, conversation, draft=draft, connectors=deployment().connectors, id_key=deployment().host.id_key
+    )
 
 
 @blueprint.get("/cases/<int:case_id>/change")

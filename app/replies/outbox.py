@@ -34,10 +34,11 @@ from app.jobs.running import describe
 from app.leases import give_back, is_held, take
 from app.messages import index
 from app.messages.models import Conversation, Direction, File, Mention, Message, MessageState
-from app.office.queries import rules, signature
+from app.office.queries import rules
 from app.replies import enclosures
 from app.replies.actions import fail, mark_failures
 from app.replies.models import Enclosure, Reply, Sending
+from app.replies.queries import below
 from app.replies.recipients import kept
 from connectors import (
     Actor,
@@ -117,7 +118,7 @@ def _attempt(session: Session, deployment: Deployment, reply: Reply) -> _Attempt
         reply_id=reply.id,
         office_id=reply.office_id,
         line=reply_line,
-        draft=_draft(session, reply, reply_line),
+        draft=_draft(session, deployment.host.id_key, reply, reply_line),
         files=tuple(enclosures.of_reply(session, reply.id)),
         kept=(reply.prepared_sha256, reply.platform_id, dict(reply.prepared_meta)),
     )
@@ -458,7 +459,7 @@ def _prepared(deployment: Deployment, office_id: int, kept: tuple[str, str, Mapp
     return Prepared(platform_id=platform_id, payload=deployment.store.read(office_id, sha256), meta=meta)
 
 
-def _draft(session: Session, reply: Reply, reply_line: Line) -> Draft:
+def _draft(session: Session, id_key: bytes, reply: Reply, reply_line: Line) -> Draft:
     """The reply as its channel takes it, but for its files."""
     conversation = session.get_one(Conversation, reply.conversation_id)
     is_mail = conversation.kind is Kind.MAIL
@@ -472,7 +473,7 @@ def _draft(session: Session, reply: Reply, reply_line: Line) -> Draft:
         cc=_actors(reply.recipients.get("cc", ())),
         subject=reply.subject,
         text=reply.text,
-        signature=signature(session, reply.office_id, reply.capacity) if is_mail else "",
+        signature=below(session, id_key, reply.case_id, reply.capacity) if is_mail else "",
         quoted=_quoted(answered) if answered is not None and is_mail else None,
         in_reply_to=before.platform_id if before else "",
         references=(*before.reply_refs, before.platform_id) if before and before.platform_id else (),

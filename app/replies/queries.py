@@ -9,6 +9,8 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from app.cases import references
+from app.cases.models import Case
 from app.channels.models import Account
 from app.errors import Missing
 from app.messages.models import Conversation, Direction, File, Message
@@ -81,9 +83,17 @@ def draft(session: Session, conversation_id: int, staff_id: int, mode: Mode) -> 
 
 
 def desk(
-    session: Session, conversation: Conversation, *, draft: Draft | None, connectors: Mapping[str, Connector]
+    session: Session,
+    conversation: Conversation,
+    *,
+    draft: Draft | None,
+    connectors: Mapping[str, Connector],
+    id_key: bytes,
 ) -> Desk:
-    """What stands around the words of ``draft``, or of one that is only begun, in a conversation."""
+    """What stands around the words of ``draft``, or of one that is only begun, in a conversation.
+
+    ``id_key`` signs the reference that stands below a mail.
+    """
     account = session.get_one(Account, conversation.reply_account_id)
     chosen = draft.recipients if draft else {}
     is_mail = conversation.kind is Kind.MAIL
@@ -95,7 +105,7 @@ def desk(
         cc=kept(chosen.get("cc", ())),
         files=tuple(enclosures.of_draft(session, draft.id)) if draft else (),
         room=room(account, connectors) if is_mail else 0,
-        signature=signature(session, conversation.office_id, account.capacity) if is_mail else "",
+        signature=below(session, id_key, conversation.case_id, account.capacity) if is_mail else "",
         has_draft=draft is not None,
     )
 
@@ -150,6 +160,14 @@ def told(session: Session, case_id: int) -> list[Told]:
 def newest_of_theirs(messages: Iterable[Told]) -> Told | None:
     """The newest of those that came in."""
     return next((one for one in messages if one.message.direction is Direction.INBOUND), None)
+
+
+def below(session: Session, id_key: bytes, case_id: int, role: str) -> str:
+    """What stands below a mail of a case: the office's signature for the role, and the reference to come back by."""
+    of = session.execute(sa.select(Case.office_id, Case.reference).where(Case.id == case_id)).one()
+    own = signature(session, of.office_id, role)
+    reference = f"Ref: {references.written(id_key, of.office_id, of.reference)}"
+    return f"{own}\n\n{reference}" if own else reference
 
 
 def writing(session: Session, case_id: int, offices: Collection[int], *, but_not: int, since: datetime) -> list[str]:

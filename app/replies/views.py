@@ -227,7 +227,9 @@ def preview(conversation_id: int) -> ResponseReturnValue:
     draft = queries.draft(session, conversation.id, actor().id, Mode.REPLY)
     if draft is None:
         raise Missing
-    desk = queries.desk(session, conversation, draft=draft, connectors=deployment().connectors)
+    desk = queries.desk(
+        session, conversation, draft=draft, connectors=deployment().connectors, id_key=deployment().host.id_key
+    )
     subject, title = queries.subject_of(conversation), gettext("What goes out")
     here = _page_of(conversation)
     return render_template("replies/preview.html", title=title, desk=desk, draft=draft, subject=subject, here=here)

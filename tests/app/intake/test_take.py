@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.audit.models import AuditLine
+from app.cases import references
 from app.cases.models import Case, Obligation, ObligationKind, ObligationState, Status
 from app.intake import quarantine
 from app.intake.keeping import Fate
@@ -297,6 +298,35 @@ def test_a_known_id_from_a_stranger_begins_a_case_that_looks_related(desk: Desk)
     with desk.deployment.database.reading() as session:
         related = session.scalars(sa.select(Conversation.related_case_id).order_by(Conversation.id)).all()
     assert (first.subject, second.subject, related) == ("Bin", "Re: Bin", [None, first.id])
+
+
+def reference(desk: Desk, *, signed: bool) -> str:
+    """The reference of the one case, as it stands below our mail or as somebody may have heard it."""
+    (case,) = desk.cases()
+    key = desk.deployment.host.id_key
+    return references.written(key, case.office_id, case.reference) if signed else case.reference
+
+
+def test_a_signed_reference_brings_a_mail_that_lost_its_thread_home(desk: Desk) -> None:
+    desk.platform.post("0001", id="<1@a>", subject="Bin")
+    desk.fetch()
+    desk.platform.post("0002", id="<2@a>", subject="One more thing", text=f"> Ref: {reference(desk, signed=True)}")
+    desk.fetch()
+    first, second = desk.messages()
+    assert second.conversation_id == first.conversation_id
+
+
+@pytest.mark.parametrize(("signed", "author"), [(True, "eve@x.example"), (False, "hester@residents.example")])
+def test_nobody_enters_a_case_by_quoting_its_number(desk: Desk, *, signed: bool, author: str) -> None:
+    desk.platform.post("0001", id="<1@a>", subject="Bin", author="hester@residents.example")
+    desk.fetch()
+    quoted = reference(desk, signed=signed)
+    desk.platform.post("0002", id="<2@b>", subject=f"About {quoted}", text="Me too.", author=author)
+    desk.fetch()
+    first, second = desk.cases()
+    with desk.deployment.database.reading() as session:
+        related = session.scalars(sa.select(Conversation.related_case_id).order_by(Conversation.id)).all()
+    assert (second.subject, related) == (f"About {quoted}", [None, first.id])
 
 
 def test_a_stranger_who_names_the_same_ids_does_not_draw_a_resident_away(desk: Desk) -> None:

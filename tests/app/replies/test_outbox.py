@@ -17,6 +17,8 @@ from app.cases.models import Case, Obligation, ObligationKind, ObligationState, 
 from app.channels.models import Account, State
 from app.deployment import Deployment
 from app.errors import Conflict
+from app.intake.poll import poll_account
+from app.intake.take import take
 from app.messages.models import Conversation, Direction, File, Message
 from app.office.models import Office as OfficeRow
 from app.office.queries import rules
@@ -28,6 +30,7 @@ from app.replies.models import Enclosure, Reply, Sending
 from app.replies.recipients import Party, parties
 from connectors import Host
 from tests import make
+from tests.app.program import until
 from tests.conftest import Clock
 from tests.connectors.email.box import options
 from tests.servers.dovecot import Dovecot
@@ -264,6 +267,31 @@ def test_a_reply_that_never_arrived_restarts_the_clock_with_its_old_date(office:
         actions.try_again(session, session.get_one(Reply, reply_id), by=office.staff_id, at=office.clock.at)
 
 
+def test_a_reply_that_comes_back_is_owed_again_and_says_why(office: Office) -> None:
+    gone = f"gone@{office.address.partition('@')[0]}.example"
+    with office.deployment.database.transaction() as session:
+        session.execute(sa.update(Identity).values(external_id=gone, handle=gone))
+        account = session.scalars(sa.select(Account)).one()
+        make.stream(session, account=account)
+        account_id, due_at = account.id, session.scalars(sa.select(Case)).one().due_at
+    poll_account(office.deployment, account_id)  # which makes the mailbox
+    reply_id = office.queue()
+    office.send(reply_id)
+    assert office.owed() is ObligationState.MET
+
+    def came_back() -> bool:
+        poll_account(office.deployment, account_id, everything=True)
+        take(office.deployment, account_id)
+        return office.reply(reply_id).state is Sending.FAILED
+
+    assert until(came_back)
+    assert office.reply(reply_id).trouble.startswith(f"There is no mailbox {gone}.")
+    assert (office.owed(), office.case().due_at, office.case().has_failed_reply) == (ObligationState.OPEN, due_at, True)
+    with office.deployment.database.reading() as session:
+        report = session.scalars(sa.select(Message).where(Message.is_bounce)).one()
+        assert (report.conversation_id, report.case_id) == (office.conversation_id, office.case().id)
+
+
 def test_what_was_sent_stands_in_the_conversation(office: Office) -> None:
     reply_id = office.queue("Dear Hester,\n\nI have asked the depot.")
     office.send(reply_id)
@@ -380,7 +408,7 @@ def test_a_mail_bears_the_signature_of_the_role_it_is_sent_in(office: Office, sm
     office.send(reply_id)
 
     (mail,) = arrived(smtp, office.resident)
-    assert said(mail).startswith("I have asked the depot. Cllr Tansy Quillfeather Millpond & Ashgrove On ")
+    assert said(mail).startswith("I have asked the depot. Cllr Tansy Quillfeather Millpond & Ashgrove Ref: ")
     assert said(mail).endswith("Hester Brindlecombe wrote: > The brown bin was missed for the third time.")
     assert office.reply(reply_id).text == "I have asked the depot."
 
