@@ -569,7 +569,8 @@ function keepFresh(element) {
 // ── Start, and again after an exchange ──────────────────────────────────────────────────────────────────────────────
 
 function ready(within) {
-  for (const control of all("[data-opens], [data-tick-all], [data-filter], [data-select], [data-copy]", within)) control.hidden = false;
+  for (const control of all("[data-opens], [data-tick-all], [data-filter], [data-select]", within)) control.hidden = false;
+  for (const button of all("[data-copy]", within)) button.hidden = !navigator.clipboard; // over plain http there is none
   for (const element of all("[data-toast]", within)) toast(element);
   for (const area of all("[data-limit]", within)) count(area);
   for (const element of all("[data-refresh]", within)) keepFresh(element);

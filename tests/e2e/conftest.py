@@ -62,8 +62,8 @@ class Program:
     office_id: int
     stack: ExitStack
 
-    def serve(self) -> Served:
-        """Start it and wait until it answers."""
+    def serve(self, **also: str) -> Served:
+        """Start it, with other settings ``also``, and wait until it answers."""
         import urllib.request
 
         url = str(self.settings.public_url).rstrip("/")
@@ -72,6 +72,7 @@ class Program:
             "POSTBAG_PORT": str(self.settings.port),
             "POSTBAG_PUBLIC_URL": url,
             "POSTBAG_ALLOW_HOSTS": "127.0.0.1",
+            **also,
         }
         self.stack.enter_context(running("serve", given=given))
 
@@ -134,6 +135,7 @@ def window(chromium: Browser) -> Iterator[Open]:
                 java_script_enabled=script,
                 color_scheme="dark" if theme == "dark" else "light",
                 locale="en-GB",
+                ignore_https_errors=True,  # the sign-in service of the tests has a certificate of its own
                 timezone_id="Europe/London",
             )
             context.set_default_timeout(15_000)

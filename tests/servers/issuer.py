@@ -275,6 +275,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, form: dict[str, str]) -> None:
         path = urlsplit(self.path).path
+        if path == "/authorize":  # whoever opens it agrees
+            self.send_response(302)
+            self.send_header("Location", self.issuer.agree(self.path))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         form = {"token": self.headers.get("Authorization", "").removeprefix("Bearer "), **form}
         if path == "/verdict":  # Exim takes what comes back as it is, headers and all
             self.wfile.write(self.issuer.verdict(form.get("user", ""), form.get("token", "")))

@@ -415,3 +415,43 @@ def test_a_sign_in_is_known_to_the_worker(desk: Desk, database: Database) -> Non
         kinds: list[Any] = list(session.scalars(sa.select(Job.kind)))
     assert kinds == ["sign_in"]
     assert HANDLERS[kinds[0]] is sign_in
+
+
+# ── In the first run ──────────────────────────────────────────────────────────────────────────────────────────────
+
+BEGINNING = {
+    "name": "Tansy Quillfeather",
+    "email": "tansy@fernmoor.example",
+    "password": "kettle-lantern-weir",
+    "what": "councillor",
+    "office": "Cllr Tansy Quillfeather",
+    "place": "Millpond & Ashgrove, Fernmoor",
+    "nation": "england_and_wales",
+    "prefix": "MA",
+}
+
+
+def test_the_first_mailbox_is_opened_at_google_without_leaving_the_set_up(
+    app: Flask, install: Deployment, servers: dict[str, str], address: str, issuer: Issuer
+) -> None:
+    browser = Browser(app)
+    browser.get("/setup")
+    browser.post("/setup", BEGINNING)
+    browser.get("/setup/channel?kind=google")
+    assert browser.page.css_first("#asked_password") is None
+    step = browser.post("/setup/channel?kind=google", {"since": "usual", "asked_address": address, **servers}).location
+    assert step is not None
+    account_id = int(step.rsplit("/", 1)[-1])
+    try_account(install, account_id)
+    sign_in(install, account_id)
+    browser.get(step)
+    link = browser.page.css_first('a.primary[href*="/authorize"]')
+    assert link is not None
+    browser.get(issuer.agree(str(link.attributes["href"])).removeprefix("http://127.0.0.1:8000"))
+    submit(browser, "form[data-goes-on]")
+    assert browser.last.location == step
+    sign_in(install, account_id)
+    try_account(install, account_id)
+    browser.get(step)
+    assert "It works" in browser.words
+    assert browser.post(f"{step}/start").location == "/setup/reply-times"
