@@ -52,7 +52,11 @@ class Ears:
         if folder in self._ears:
             return False
         ear = _Ear(Imap(self._server, self._allowed), folder)
-        ear.begin()
+        try:
+            ear.begin()
+        except BaseException:
+            ear.close()
+            raise
         self._ears[folder] = ear
         return True
 
