@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 from types import FrameType
 
@@ -25,6 +26,7 @@ def serve(settings: Settings, deployment: Deployment | None = None) -> None:
     made = deployment or deploy(settings)
     make_ready(made)
     application = create_app(deployment=made)
+    gc.freeze()  # what stays for good is not looked through again
     try:
         server = create_server(
             application, host=settings.host, port=settings.port, threads=settings.threads, ident=None

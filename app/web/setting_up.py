@@ -31,7 +31,7 @@ def flask_app(deployment: Deployment) -> Flask:
     _believe_proxies(app, deployment.settings.trusted_proxies)
     _fix_host(app, deployment)
     app.before_request(_limit_words)
-    _templates(app)
+    _templates(app, deployment.settings.data / "compiled")
     Babel(app, locale_selector=shell.language, default_timezone="Europe/London")
     wording.install(app)
     CSRFProtect(app)
@@ -88,9 +88,9 @@ def _limit_words() -> None:
         request.max_content_length = _MOST_FIELD
 
 
-def _templates(app: Flask) -> None:
+def _templates(app: Flask, compiled: Path) -> None:
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.add_extension("jinja2.ext.i18n")
     app.jinja_env.auto_reload = False
-    drawing.install(app)
+    drawing.install(app, compiled)

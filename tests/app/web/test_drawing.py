@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as some
 from markupsafe import Markup, escape
 
+from app import create_app
+from app.deployment import Deployment
 from app.web.drawing import written
 from app.web.wording import say, say_many
 
@@ -47,6 +49,20 @@ def test_a_template_escapes_what_it_is_given_once(app: Flask, template: str, pag
     environment.written = written  # type: ignore[attr-defined]
     with app.test_request_context():
         assert environment.from_string(template).render(name='<b> & "x"', ready=Markup("<hr>")) == page
+
+
+def test_a_template_is_compiled_once_for_every_process(app: Flask, deployment: Deployment) -> None:
+    kept = deployment.settings.data / "compiled"
+    app.jinja_env.get_template("bare.html")
+    (compiled,) = kept.iterdir()
+    made_at = compiled.stat().st_mtime_ns
+    create_app(deployment=deployment).jinja_env.get_template("bare.html")
+    assert [(one.name, one.stat().st_mtime_ns) for one in kept.iterdir()] == [(compiled.name, made_at)]
+
+
+def test_a_folder_that_takes_nothing_does_not_keep_a_page_from_being_drawn(app: Flask, deployment: Deployment) -> None:
+    (deployment.settings.data / "compiled").rmdir()
+    assert app.jinja_env.get_template("bare.html").name == "bare.html"
 
 
 def test_values_in_a_sentence_are_escaped_and_the_sentence_is_not(app: Flask) -> None:
