@@ -61,6 +61,7 @@ class Platform:
         self.root = root
         self.dials = 0
         self.asked: list[str] = []
+        self.budgets: list[tuple[str, Budget]] = []
         self.while_speaking: Callable[[], None] = lambda: None
         for stream in ("inbox", "junk"):
             (root / stream).mkdir(parents=True)
@@ -148,6 +149,7 @@ class _Line:
 
     def fetch(self, stream: str, cursor: Cursor | None, budget: Budget) -> Batch:
         self._platform.asked.append(stream)
+        self._platform.budgets.append((stream, budget))
         self._platform.while_speaking()
         folder = self._platform.root / stream
         if (folder / "trouble").exists():
@@ -203,6 +205,7 @@ def _item(said: Mapping[str, Any], *, as_mail: bool) -> Item:
         audience=Audience(said.get("audience", "direct")),
         author=Actor(external_id=said["author"], name=said.get("name", ""), handle=said["author"]),
         to=tuple(Actor(external_id=one, handle=one) for one in said.get("to", ())),
+        cc=tuple(Actor(external_id=one, handle=one) for one in said.get("cc", ())),
         subject=said.get("subject", ""),
         text=text,
         reply_text=text,
