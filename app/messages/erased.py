@@ -15,9 +15,12 @@ from sqlalchemy.orm import Session
 
 from app.messages.models import ErasedMessage
 from app.secrets import keyed_hash
+from app.statements import Statement
 
-_KNOWN: Final = sa.select(sa.literal(1)).where(
-    ErasedMessage.office_id == sa.bindparam("office_id"), ErasedMessage.mark == sa.bindparam("mark")
+_KNOWN: Final = Statement(
+    sa.select(sa.literal(1)).where(
+        ErasedMessage.office_id == sa.bindparam("office_id"), ErasedMessage.mark == sa.bindparam("mark")
+    )
 )
 
 
@@ -28,7 +31,7 @@ def mark(key: str, office_id: int, channel: str, platform_id: str, fingerprint: 
 
 def is_erased(session: Session, office_id: int, mark: str) -> bool:
     """Whether a message of that mark was erased in the office."""
-    return session.scalar(_KNOWN, {"office_id": office_id, "mark": mark}) is not None
+    return _KNOWN.row(session, {"office_id": office_id, "mark": mark}) is not None
 
 
 def keep_away(session: Session, office_id: int, marks: Iterable[str]) -> None:

@@ -90,6 +90,17 @@ def test_whoever_looks_sees_one_state_and_waits_for_nobody(database: Database) -
 
 
 @pytest.mark.db
+def test_what_is_written_meanwhile_does_not_show_to_whoever_looks_already(database: Database) -> None:
+    seen = sa.select(sa.func.count()).select_from(Heartbeat)
+    with database.reading() as session:
+        assert session.scalar(seen) == 0
+        with database.transaction() as writing:
+            writing.add(beat("one"))
+        assert session.scalar(seen) == 0
+    assert names(database) == ["one"]
+
+
+@pytest.mark.db
 def test_a_connection_that_was_for_looking_can_write_afterwards(database: Database) -> None:
     for name in ("one", "two", "three"):
         assert name not in names(database)
