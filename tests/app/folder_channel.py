@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 from connectors import (
@@ -42,8 +43,10 @@ from connectors import (
     Transient,
     Unknowable,
     Unreadable,
+    Withheld,
 )
 
+LOCKED = "The folder lists this item but does not hand it out."
 RETRY_AT = datetime(2026, 4, 7, 11, 30, tzinfo=UTC)
 FAILURES: Mapping[str, Callable[[], Exception]] = {
     "auth": lambda: AuthExpired("The folder does not know this password."),
@@ -62,6 +65,8 @@ class Platform:
         self.dials = 0
         self.asked: list[str] = []
         self.budgets: list[tuple[str, Budget]] = []
+        self.tells = False  # of something new, as it comes
+        self.listeners = 0
         self.while_speaking: Callable[[], None] = lambda: None
         for stream in ("inbox", "junk"):
             (root / stream).mkdir(parents=True)
@@ -72,6 +77,13 @@ class Platform:
         said.setdefault("author", "ann@residents.example")
         said.setdefault("text", "The bin was missed.")
         (self.root / stream / f"{name}.json").write_text(json.dumps(said))
+
+    def lock(self, name: str, *, stream: str = "inbox") -> None:
+        """List an item and do not hand it out."""
+        (self.root / stream / f"{name}.locked").touch()
+
+    def unlock(self, name: str, *, stream: str = "inbox") -> None:
+        (self.root / stream / f"{name}.locked").unlink()
 
     def put(self, name: str, content: bytes, *, stream: str = "inbox") -> None:
         (self.root / stream / f"{name}.json").write_bytes(content)
@@ -132,6 +144,7 @@ def _read(raw: Raw, *, as_mail: bool = False, refuses_unreadable: bool = True) -
 class _Line:
     def __init__(self, platform: Platform, options: Mapping[str, str]) -> None:
         self._platform, self._options = platform, options
+        self._known: dict[str, list[str]] = {}
 
     def check(self) -> Checked:
         self._platform.while_speaking()
@@ -152,21 +165,44 @@ class _Line:
         self._platform.budgets.append((stream, budget))
         self._platform.while_speaking()
         folder = self._platform.root / stream
-        if (folder / "trouble").exists():
-            failure = FAILURES[(folder / "trouble").read_text()]
-            raise failure()
+        _fail_as_told(folder)
         last = str(cursor["last"]) if cursor else ""
         left = [path for path in sorted(folder.glob("*.json")) if path.stem > last]
         page = left[: budget.items]
-        raws = tuple(_raw(path) for path in page)
+        raws = tuple(_raw(path) for path in page if not _is_locked(path))
         gap = Gap(since=None, until=None, reason="The folder was cleared.") if (folder / "gap").exists() else None
         return Batch(
             raws=tuple(raw for raw in raws if _wanted(raw, cursor, budget)),
             cursor={"last": page[-1].stem if page else last},
             more=len(left) > len(page),
+            withheld=tuple(Withheld(external_id=path.stem, reason=LOCKED) for path in page if _is_locked(path)),
             waiting=len(left) - len(page),
             gap=gap,
         )
+
+    def again(self, stream: str, external_id: str) -> Raw | None:
+        path = self._platform.root / stream / f"{external_id}.json"
+        if not path.exists():
+            return None
+        if _is_locked(path):
+            raise Transient(LOCKED)
+        return _raw(path)
+
+    def wait(self, streams: Collection[str], seconds: float) -> frozenset[str]:
+        if not self._platform.tells:
+            raise PermissionMissing("The folder tells of nothing.")
+        until = monotonic() + seconds
+        self._platform.listeners += not self._known
+        while monotonic() < until:
+            for stream in streams:
+                _fail_as_told(self._platform.root / stream)
+            now = {one: sorted(path.name for path in (self._platform.root / one).glob("*.json")) for one in streams}
+            heard = frozenset(one for one in streams if now[one] != self._known.get(one))
+            self._known = now
+            if heard:
+                return heard
+            sleep(0.01)
+        return frozenset()
 
     def prepare(self, draft: Draft) -> Prepared:
         return Prepared(platform_id=draft.key, payload=draft.text.encode())
@@ -179,6 +215,16 @@ class _Line:
 
     def close(self) -> None:
         pass
+
+
+def _fail_as_told(folder: Path) -> None:
+    if (folder / "trouble").exists():
+        failure = FAILURES[(folder / "trouble").read_text()]
+        raise failure()
+
+
+def _is_locked(path: Path) -> bool:
+    return path.with_suffix(".locked").exists()
 
 
 def _raw(path: Path) -> Raw:
