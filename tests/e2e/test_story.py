@@ -52,7 +52,9 @@ def test_a_mail_is_answered_and_the_answer_threads(
     assert answer["In-Reply-To"] == f"<bin-{resident}>"
     assert f"<bin-{resident}>" in answer["References"]
     assert answer["Subject"] == "Re: Brown bin missed again"
-    assert "I have asked the depot." in answer.get_content()
+    plain = answer.get_body(("plain",))
+    assert plain is not None
+    assert "I have asked the depot." in plain.get_content()
     _until_answered(page)
 
 
