@@ -54,10 +54,14 @@ def received(session: Session, rules: Rules, case: Case, conversation: Conversat
         if not case.is_open:
             _reopen(case)
             _forget_what_is_over(case, message.sent_at)
-        _turn(session, rules, case, message)
+        with session.no_autoflush:  # what has changed so far is written once, at the end
+            standing = _standing(session, case)
+        owed = _turn(session, rules, case, message, standing)
         if case.status is Status.WITH_CONSTITUENT:
             case.waiting_since = case.waiting_until = None
             case.status = Status.WITH_US
+        _lead(session, case, owed)
+        return
     lead(session, case)
 
 
@@ -129,7 +133,7 @@ def answered(
     session.flush()
     if purpose is Purpose.ANSWER and not _owes_reply(session, case, message.person_id):
         for late in _crossed(session, case, message, seen_message_id):
-            _turn(session, rules, case, late)
+            _turn(session, rules, case, late, _standing(session, case))
     if case.is_open:
         _settle(session, case, purpose=purpose, stays_open=stays_open)
     else:
@@ -353,9 +357,13 @@ def lead(session: Session, case: Case) -> None:
     Postbag come last.
     """
     session.flush()
-    owed = open_obligations(session, case)
+    _lead(session, case, open_obligations(session, case))
+
+
+def _lead(session: Session, case: Case, owed: list[Obligation]) -> None:
+    """The same where what is owed is known, be it written down or not; of one date the first leads."""
     windows = [conversation.window_ends_at for conversation in _conversations(session, owed)]
-    first = min(owed, key=lambda one: (one.due_at, one.id), default=None)
+    first = min(owed, key=lambda one: one.due_at, default=None)
     if first is not None:
         case.conversation_id = first.conversation_id
     _place(case, owed, [end for end in windows if end is not None and end > now()], now())
@@ -370,6 +378,14 @@ def open_obligations(session: Session, case: Case) -> list[Obligation]:
 _OPEN = (
     sa.select(Obligation)
     .where(Obligation.case_id == sa.bindparam("case_id"), Obligation.state == ObligationState.OPEN)
+    .order_by(Obligation.due_at, Obligation.id)
+)
+_STANDING = (
+    sa.select(Obligation)
+    .where(
+        Obligation.case_id == sa.bindparam("case_id"),
+        Obligation.state.in_([ObligationState.OPEN, ObligationState.SHELVED]),
+    )
     .order_by(Obligation.due_at, Obligation.id)
 )
 _CONNECTED = sa.select(Account.connected_at).where(Account.id == sa.bindparam("account_id"))
@@ -469,24 +485,37 @@ def _nobody_awaited(case: Case) -> None:
         case.status = Status.WITH_US
 
 
-def _turn(session: Session, rules: Rules, case: Case, message: Message) -> None:
-    """Open the turn that ``message`` begins, or let it join the one that is open or shelved (rules 3 and 8)."""
-    standing = _of_person(session, case, message.person_id, ObligationState.OPEN)
-    if not any(owed.kind is ObligationKind.REPLY for owed in standing):
+def _turn(session: Session, rules: Rules, case: Case, message: Message, standing: list[Obligation]) -> list[Obligation]:
+    """Open the turn that ``message`` begins, or let it join the one that is open or shelved (rules 3 and 8).
+
+    ``standing`` is what is open or shelved on the case, soonest first; what is open afterwards comes back.
+    """
+    theirs = _open_of(standing, message)
+    if not any(owed.kind is ObligationKind.REPLY for owed in theirs):
         shelved = [
             one
-            for one in _of_person(session, case, message.person_id, ObligationState.SHELVED)
-            if one.kind is ObligationKind.REPLY
+            for one in standing
+            if one.person_id == message.person_id
+            and one.kind is ObligationKind.REPLY
+            and one.state is ObligationState.SHELVED
         ]
         if not shelved:
-            session.add_all(_new_turn(session, rules, case, message, standing))
-            return
+            new = _new_turn(session, rules, case, message, theirs)
+            session.add_all(new)
+            return [one for one in standing if one.state is ObligationState.OPEN] + new
         bring_back(session, rules, min(shelved, key=lambda one: one.received_at))
-        standing = _of_person(session, case, message.person_id, ObligationState.OPEN)
-    for owed in standing:
+        standing = _standing(session, case)
+        theirs = _open_of(standing, message)
+    for owed in theirs:
         _join(session, rules, owed, message)
-    if any(owed.kind is ObligationKind.REPLY and owed.due_at <= message.sent_at for owed in standing):
+    if any(owed.kind is ObligationKind.REPLY and owed.due_at <= message.sent_at for owed in theirs):
         case.is_reopened_late = True  # a chaser after the date jumps the queue (rule 8)
+    return [one for one in standing if one.state is ObligationState.OPEN]
+
+
+def _open_of(standing: Iterable[Obligation], message: Message) -> list[Obligation]:
+    """What is owed to the author of ``message``."""
+    return [one for one in standing if one.person_id == message.person_id and one.state is ObligationState.OPEN]
 
 
 def _new_turn(
@@ -650,6 +679,11 @@ def _follow_person(session: Session, case: Case, conversation: Conversation, mes
 
 def _owes_reply(session: Session, case: Case, person_id: int | None) -> bool:
     return any(owed.kind is ObligationKind.REPLY for owed in _of_person(session, case, person_id, ObligationState.OPEN))
+
+
+def _standing(session: Session, case: Case) -> list[Obligation]:
+    """What is open or shelved on ``case``, soonest first."""
+    return list(session.scalars(_STANDING, {"case_id": case.id}))
 
 
 def _of_person(session: Session, case: Case, person_id: int | None, state: ObligationState) -> list[Obligation]:
