@@ -16,20 +16,27 @@ _OCTETS, _OCTETS_IN_PIECES = b"\x04", b"\x24"
 
 ENCRYPTED: Final = "[This mail is encrypted. It can only be opened by a program that holds the key.]"
 
-_CLEAR_SIGNED: Final = re.compile(
-    r"^-----BEGIN PGP SIGNED MESSAGE-----[ \t]*\n(?:[A-Za-z]{1,30}: [^\n]{0,200}\n){0,10}\n"
-    r"(?P<words>.*?)"
-    r"^-----BEGIN PGP SIGNATURE-----[ \t]*\n.*?(?:^-----END PGP SIGNATURE-----[ \t]*$|\Z)",
-    re.MULTILINE | re.DOTALL,
-)
+_BEGINS: Final = "-----BEGIN PGP SIGNED MESSAGE-----"
+_SIGNATURE: Final = "\n-----BEGIN PGP SIGNATURE-----"
+_ENDS: Final = "-----END PGP SIGNATURE-----"
+_ARMOUR_HEADERS: Final = re.compile(r"[ \t]*\n(?:[A-Za-z]{1,30}: [^\n]{0,200}\n){0,10}\n")
 _DASHED: Final = re.compile(r"^- (?=-|From )", re.MULTILINE)
 
 
 def without_armour(text: str) -> str:
     """``text`` without the lines that PGP puts around words it signs in the open (RFC 9580 section 7)."""
-    if "-----BEGIN PGP SIGNED MESSAGE-----" not in text:
-        return text
-    return _CLEAR_SIGNED.sub(lambda match: _DASHED.sub("", match["words"]), text)
+    kept: list[str] = []
+    at = 0
+    while (begins := text.find(_BEGINS, at)) != -1:
+        head = _ARMOUR_HEADERS.match(text, begins + len(_BEGINS))
+        signature = text.find(_SIGNATURE, begins)
+        if signature == -1:
+            break
+        words = text[head.end() : signature] if head else text[begins:signature]
+        kept += [text[at:begins], _DASHED.sub("", words)]
+        ends = text.find(_ENDS, signature)
+        at = len(text) if ends == -1 else ends + len(_ENDS)
+    return "".join([*kept, text[at:]])
 
 
 def signed_content(data: bytes) -> bytes:

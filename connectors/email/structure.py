@@ -192,7 +192,7 @@ def _without_newline(content: Buffer, start: int, at: int) -> int:
 def structured(value: str, default: str = "") -> tuple[str, dict[str, str]]:
     """A Content-Type or Content-Disposition: its word in lower case; its parameters, RFC 2231 and 2047 undone."""
     value = unfold(value[:_STRUCTURED_MOST])
-    word = value.partition(";")[0].strip().lower() or default
+    word = next(iter(value.partition(";")[0].partition("(")[0].split()), default).lower()
     plain: dict[str, str] = {}
     pieces: dict[str, list[tuple[int, bool, str]]] = {}
     for match in islice(_PARAMETER.finditer(value), _PARAMETERS_MOST):

@@ -41,6 +41,9 @@ _NOT_FOR_MAIL: Final = frozenset(
 )
 _ASCII_WITH_ESCAPES: Final = ("iso2022", "hz", "utf-7")  # shifted sets: pure ASCII on the wire, other words inside
 
+_WIDE: Final = ("utf-16", "utf-32")
+_MARKS: Final = frozenset({codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE})
+
 # Windows-1252 as browsers have it: the five bytes it leaves open become control characters instead of an error.
 _CP1252: Final = {code: bytes([code]).decode("cp1252", "ignore") or chr(code) for code in range(0x80, 0xA0)}
 
@@ -74,12 +77,14 @@ def decode(data: bytes, declared: str = "", *, is_html: bool = False) -> str:
     NUL, which no database column takes, and halves of surrogate pairs are taken out.
     """
     name = codec(declared) if declared else ""
-    if data.isascii() and not name.startswith(_ASCII_WITH_ESCAPES) and not name.startswith("utf-16"):
+    if name.startswith(_WIDE) and b"\0" not in data and data[:2] not in _MARKS:
+        name = ""  # said of text in any other set: a line break alone would hold a NUL
+    if data.isascii() and not name.startswith(_ASCII_WITH_ESCAPES) and not name.startswith(_WIDE):
         return _clean(data.decode("ascii"))
     # "us-ascii" with eight-bit bytes is a false label: it says nothing.
     false = name == "cp1252" and declared.strip().lower() in {"us-ascii", "ascii"}
     ladder = [name] if name and not false else []
-    ladder.append("utf-16" if data[:2] in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE} else "utf-8")
+    ladder.append("utf-16" if data[:2] in _MARKS else "utf-8")
     if is_html and (found := _META.search(data[:_SEARCHED_FOR_META])):
         ladder.append(codec(found[1].decode("ascii", "replace")))
     for rung in filter(None, ladder):
@@ -207,14 +212,20 @@ _BLOCKS: Final = (
     "p, div, br, hr, tr, table, ul, ol, dl, dt, dd, h1, h2, h3, h4, h5, h6, pre, "
     "section, article, header, footer, address, center, form, fieldset, figure"
 )
+_QUOTES_MOST: Final = 20  # in a row
 _QUOTE_OPENS, _QUOTE_CLOSES = "\x02", "\x03"
 _TAG: Final = re.compile(r"<[^<>]*>")
+_NESTS: Final = re.compile(
+    r"<(/?)(?:a|b|blockquote|center|div|em|font|i|ol|section|span|strong|table|u|ul)\b", re.IGNORECASE
+)
+_DEPTH_MOST: Final = 500  # the office shows no HTML that is deeper either; 50,000 took 3 s
 _TAGS_MOST: Final = 100_000  # ordinary mails have a few thousand; 600,000 took 2 s and 300 MB to lay out
 
 
 def from_html(source: str) -> str:
     """The words of an HTML mail as plain text, a line for each block and ``>`` before what is quoted."""
-    if source.count("<") > _TAGS_MOST:
+    tags = source.count("<")
+    if tags > _TAGS_MOST or (tags > _DEPTH_MOST and _depth(source) > _DEPTH_MOST):
         return _without_tags(source)
     from selectolax.lexbor import LexborHTMLParser
 
@@ -245,6 +256,15 @@ def from_html(source: str) -> str:
     return _lay_out(root.text(deep=True))
 
 
+def _depth(source: str) -> int:
+    """How deep the elements of ``source`` lie, of those that must be closed."""
+    deepest = now = 0
+    for ends in _NESTS.findall(source):
+        now += -1 if ends and now else 1 - bool(ends)
+        deepest = max(deepest, now)
+    return deepest
+
+
 def _without_tags(source: str) -> str:
     """The words between the tags, as they stand."""
     return entities.unescape(_SPACES.sub(" ", _TAG.sub(" ", source))).strip()
@@ -262,7 +282,7 @@ def _lay_out(text: str) -> str:
         else:
             words = line.replace("\xa0", " ").strip()
             if words:
-                lines.append(f"{'>' * depth} {words}" if depth else words)
+                lines.append(f"{'>' * min(depth, _QUOTES_MOST)} {words}" if depth else words)
             elif lines and lines[-1]:
                 lines.append("")
     return "\n".join(lines).strip()
