@@ -46,7 +46,10 @@ _AT_REST: Final = (
         last_good_at=sa.bindparam("at"),
         caught_up_at=sa.bindparam("at"),
         next_at=sa.case(
-            (_STREAMS.c.next_at.is_not_distinct_from(sa.bindparam("due_at", type_=Instant())), sa.bindparam("turn_at")),
+            (
+                _STREAMS.c.next_at.is_not_distinct_from(sa.bindparam("due_at", type_=Instant())),
+                sa.bindparam("turn_at", type_=Instant()),
+            ),
             else_=_STREAMS.c.next_at,
         ),
     )
