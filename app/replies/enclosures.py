@@ -144,9 +144,9 @@ def _refusal(upload: Upload, most: int, count: int) -> Invalid:
     if count >= MOST_FILES:
         return Invalid("%(most)s files at most go with one message.", field="file", most=MOST_FILES)
     return Invalid(
-        "“%(name)s” does not fit: this account sends %(most)d MB of files with one message. Make it smaller, send it "
+        "“%(name)s” does not fit: this account sends %(most).1f MB of files with one message. Make it smaller, send it "
         "in a second message, or write where it can be found.",
         field="file",
         name=_name(upload.name),
-        most=most // 1_000_000,
+        most=most / 1024**2,
     )

@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
+from sqlalchemy.orm import Session
 
 from app.cases import actions
 from app.cases.models import Case, Outcome
 from app.channels.models import State
 from app.clock import now
-from app.messages.models import Reading
+from app.messages.models import Conversation, Message, Reading
 from app.office.models import Office
 from app.replies.models import Sending
 from app.staff.queries import by_email
@@ -47,7 +48,11 @@ PAGES = (
     "/cases/1",
     "/cases/1?mode=note",
     "/cases/2",
+    "/cases/4",
     "/cases/1/change",
+    "/cases/1/forward",
+    "/conversations/4/preview",
+    "/write?q=hester",
     "/messages/1/original",
     "/people",
     "/people?q=nobody",
@@ -108,7 +113,23 @@ def prepare(program: Program) -> None:
         for state in (Sending.FAILED, Sending.UNCERTAIN, Sending.SENDING):
             make.reply(session, conversation=conversation, staff=staff, state=state, trouble="The line was cut.")
         second.conversation_id = conversation.id
+        begin_an_answer(session)
         actions.close(session, third, outcome=Outcome.RESOLVED, by=writer_id, at=now())
+
+
+def begin_an_answer(session: Session) -> None:
+    """A draft with files and a copy, to a mail that asks for answers elsewhere."""
+    asked, clerk = "hester@elsewhere.example", "clerk@fernmoor.example"
+    last = session.get_one(Message, 4)
+    last.recipients = {"to": [["", clerk, clerk]], "reply_to": [["", asked, asked]]}
+    writer = by_email(session, Served.address("tansy"))
+    assert writer is not None
+    copies = [["Ossian", "ossian@fernmoor.example", "ossian@fernmoor.example"]]
+    conversation = session.get_one(Conversation, last.conversation_id)
+    draft = make.draft(session, conversation=conversation, staff=writer, recipients={"to": "", "cc": copies})
+    make.enclosure(session, draft=draft, name="bin.jpg", media_type="image/jpeg", size=1_200_000)
+    make.enclosure(session, draft=draft, name="a plan of every street of the ward with a rather long name.pdf")
+    session.get_one(Office, last.office_id).signatures = {"councillor": "Cllr Tansy Quillfeather\nMillpond"}
 
 
 def complaints(page: Page) -> list[str]:

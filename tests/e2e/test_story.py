@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import re
+from dataclasses import dataclass
 from email.message import EmailMessage
 from email.policy import default
 from email.utils import format_datetime
@@ -19,28 +20,38 @@ from tests.servers.smtp import Smtp
 
 pytestmark = pytest.mark.browser
 
+PHOTO = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 200
 PATIENCE = 30_000  # milliseconds for background work
+
+
+@dataclass
+class Sight:
+    """A page in a window, and whether script runs there."""
+
+    page: Page
+    script: bool
 
 
 @pytest.fixture(
     params=[(1440, True), (390, True), (1440, False), (390, False)], ids=lambda sight: f"{sight[0]}-{sight[1]}"
 )
-def page(request: pytest.FixtureRequest, window: Open) -> Page:
+def sight(request: pytest.FixtureRequest, window: Open) -> Sight:
     """A desk and a phone, with and without script."""
     width, script = request.param
-    return window(width, script=script).new_page()
+    return Sight(window(width, script=script).new_page(), script)
 
 
 def test_a_mail_is_answered_and_the_answer_threads(
-    program: Program, page: Page, dovecot: Dovecot, smtp: Smtp, address: str
+    program: Program, sight: Sight, dovecot: Dovecot, smtp: Smtp, address: str
 ) -> None:
-    resident = address.replace("cllr", "hester")
+    page, resident = sight.page, address.replace("cllr", "hester")
     dovecot.deliver(address, _mail(resident, address))
     served = program.serve()
     sign_in(page, served, "tansy")
     _connect(page, served, options(address, dovecot, smtp))
     _open_from_the_inbox(page, served)
     _take(page)
+    _attach(page, "bin.jpg", PHOTO, script=sight.script)
     _send(page, "Dear Hester,\n\nI have asked the depot.")
     expect(page.locator("p", has_text="Your reply goes out at")).to_be_visible()
     page.locator(".message.ours").get_by_role("button", name="Undo").click()
@@ -49,12 +60,15 @@ def test_a_mail_is_answered_and_the_answer_threads(
     page.get_by_role("button", name=re.compile("^Send reply")).click()
     (sent,) = smtp.inbox(resident, wait=PATIENCE / 1000)
     answer = email.message_from_bytes(sent, policy=default)
+    assert isinstance(answer, EmailMessage)
     assert answer["In-Reply-To"] == f"<bin-{resident}>"
     assert f"<bin-{resident}>" in answer["References"]
     assert answer["Subject"] == "Re: Brown bin missed again"
-    plain = answer.get_body(("plain",))
-    assert plain is not None
-    assert "I have asked the depot." in plain.get_content()
+    body = answer.get_body(("plain",))
+    assert body is not None
+    assert body.get_content().startswith("Dear Hester,")
+    assert "> It was missed for the third time." in body.get_content()
+    assert [(one.get_filename(), one.get_content()) for one in answer.iter_attachments()] == [("bin.jpg", PHOTO)]
     _until_answered(page)
 
 
@@ -100,6 +114,15 @@ def _open_from_the_inbox(page: Page, served: Served) -> None:
 def _take(page: Page) -> None:
     page.get_by_role("button", name=re.compile("^Take it")).first.click()
     expect(page.locator("p", has_text="is with you now")).to_be_visible()
+
+
+def _attach(page: Page, name: str, content: bytes, *, script: bool) -> None:
+    """Choose a file; script puts it there at once, without script a button does."""
+    page.locator("summary", has_text="Attach").click()
+    page.locator("#file").set_input_files({"name": name, "mimeType": "image/jpeg", "buffer": content})
+    if not script:
+        page.locator("#enclose").click()
+    expect(page.locator(".enclosed .attachment", has_text=name)).to_be_visible()
 
 
 def _send(page: Page, words: str) -> None:
