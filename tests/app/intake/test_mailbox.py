@@ -9,14 +9,18 @@ from dataclasses import dataclass, replace
 import pytest
 import sqlalchemy as sa
 
-from app.cases.models import Case
-from app.channels.models import Stream
+from app.cases.models import Case, Status
+from app.channels.models import Account, Stream
 from app.deployment import Deployment
+from app.intake import quarantine
+from app.intake.fetching import retry_now
 from app.intake.poll import poll_account
 from app.intake.take import take
 from app.messages import index
 from app.messages.models import File, Message, Reading, Sighting
+from app.office.models import Office
 from tests import make
+from tests.conftest import Clock
 from tests.mailbox import Truth, generate
 from tests.servers.dovecot import PASSWORD, Dovecot
 
@@ -169,3 +173,73 @@ def assert_exactly(mailbox: Mailbox, truth: Truth) -> None:
 def _counts(mailbox: Mailbox) -> list[int | None]:
     with mailbox.deployment.database.reading() as session:
         return [session.scalar(sa.select(sa.func.count()).select_from(row)) for row in (Sighting, Message, Case, File)]
+
+
+def test_a_mail_that_is_moved_stands_once(mailbox: Mailbox) -> None:
+    mailbox.deliver("Rank boost", message_id="<1@a>", folder="Junk")
+    mailbox.fetch()
+    with mailbox.server.client(mailbox.address) as own:
+        own.select_folder("Junk")
+        own.move([1], "INBOX")
+    mailbox.fetch()
+    assert mailbox.subjects() == ["Rank boost"]
+    with mailbox.deployment.database.reading() as session:
+        assert session.scalars(sa.select(Case.category)).all() == [""]
+        assert session.scalar(sa.select(sa.func.count()).select_from(Sighting)) == 2
+
+
+def test_a_mail_to_two_accounts_of_an_office_stands_once(mailbox: Mailbox) -> None:
+    other = f"ward-{mailbox.address}"
+    mailbox.deliver("Bin", message_id="<1@a>")
+    (sent,) = mailbox.server.messages(mailbox.address)
+    mailbox.server.deliver(other, b"Delivered-To: ward\r\n" + sent)
+    with mailbox.deployment.database.transaction() as session:
+        first = session.get_one(Account, mailbox.account_id)
+        second = make.account(
+            session,
+            office=session.get_one(Office, mailbox.office_id),
+            options={**first.options, "address": other},
+            sealed=first.sealed,
+            own_ids=[other],
+        )
+        make.stream(session, account=second)
+    mailbox.fetch()
+    poll_account(mailbox.deployment, second.id)
+    take(mailbox.deployment, second.id)
+    mailbox.deployment.lines.drop(second.id)
+    assert mailbox.subjects() == ["Bin"]
+    with mailbox.deployment.database.reading() as session:
+        assert len(session.scalars(sa.select(Sighting.account_id).distinct()).all()) == 2
+
+
+def test_a_damaged_mail_comes_to_stand_in_quarantine_and_in_nobodys_way(mailbox: Mailbox, clock: Clock) -> None:
+    for subject in ("Bin", "Lamp", "Path"):
+        mailbox.deliver(subject)
+    mailbox.server.withhold(mailbox.address, "Lamp")
+    mailbox.fetch()
+    assert mailbox.subjects() == ["Bin", "Path"]
+    for _ in range(5):
+        clock.advance(minutes=12)
+        mailbox.fetch()
+    with mailbox.deployment.database.reading() as session:
+        [held] = quarantine.quarantined(session, [mailbox.office_id])
+    assert (held.trouble, mailbox.trouble()) == ("The server lists this mail but does not hand it out.", [])
+
+    mailbox.server.hand_out(mailbox.address)
+    assert retry_now(mailbox.deployment, [held.sighting_id]) == 0
+    assert mailbox.subjects() == ["Bin", "Path", "Lamp"]
+
+
+def test_an_answer_in_the_folder_for_sent_mail_stops_the_clock(mailbox: Mailbox) -> None:
+    with mailbox.deployment.database.transaction() as session:
+        account = session.get_one(Account, mailbox.account_id)
+        make.stream(session, account=account, key="Sent", name="Sent", is_ours=True)
+    mailbox.deliver("Bin", message_id="<1@a>")
+    mailbox.deliver("Lamp", message_id="<2@a>")
+    lines = ("From: x@y.example", "To: hester@residents.example", "Subject: Re: Bin", "In-Reply-To: <1@a>", "", "Done.")
+    mailbox.server.deliver(mailbox.address, "\r\n".join(lines).encode(), "Sent")
+    mailbox.server.deliver(mailbox.address, b"To: friend@elsewhere.example\r\nSubject: Lunch\r\n\r\nAt one?", "Sent")
+    mailbox.fetch()
+    with mailbox.deployment.database.reading() as session:
+        found = session.execute(sa.select(Case.subject, Case.status).order_by(Case.id)).all()
+    assert [tuple(row) for row in found] == [("Bin", Status.ANSWERED), ("Lamp", Status.NEW)]
