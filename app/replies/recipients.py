@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from app.channels.models import Account
 from app.errors import Conflict, Invalid
 from app.messages.models import Conversation, Direction, Message
-from app.people.models import Identity
+from app.people.models import Identity, Person
 from connectors import Kind
 
 MOST_COPIES: Final = 20
@@ -143,6 +143,7 @@ def _known(session: Session, conversation: Conversation) -> list[Party]:
     """The person's addresses on the channel by which the answer goes out, the oldest first."""
     channel = sa.select(Account.channel).where(Account.id == conversation.reply_account_id).scalar_subquery()
     query = sa.select(Identity).where(Identity.person_id == conversation.person_id, Identity.channel == channel)
+    query = query.join(Person, Person.id == Identity.person_id).where(Person.erased_at.is_(None))
     return [_of(one) for one in session.scalars(query.order_by(Identity.first_seen_at, Identity.id))]
 
 

@@ -99,7 +99,7 @@ def _forget_messages(session: Session, key: str, office_id: int, person_ids: Col
     theirs = messages(person_ids)
     for part in (Revision, File, Picture):
         session.execute(sa.delete(part).where(part.message_id.in_(theirs)))
-    inbound = {"author_name": NOTHING, "author_handle": "", "url": ""}
+    inbound = {"author_name": NOTHING, "author_handle": "", "identity_id": None, "url": ""}
     _update(session, Message, sa.and_(Message.id.in_(theirs), Message.direction == Direction.INBOUND), inbound)
     words: dict[str, Any] = {
         "recipients": {"to": [], "cc": [], "reply_to": []},

@@ -19,6 +19,7 @@ from app.messages import index
 from app.messages.models import Conversation, Mention, Message, Participant, Revision, Sighting
 from app.people.models import Identity, Person
 from app.replies.models import Enclosure, Reply, Sending
+from app.replies.recipients import addressing
 from app.retention import ledger
 from app.retention.actions import Extent, erase, extent, purge, repeat
 from app.store import Gone
@@ -243,6 +244,16 @@ def test_a_reply_that_has_not_gone_out_goes_nowhere(database: Database, deployme
     erase(deployment, known.office_id, known.person_id, by=None)
     with database.reading() as session:
         assert session.scalars(sa.select(Reply.state)).one() is Sending.WITHDRAWN
+
+
+def test_nobody_is_there_to_be_answered_any_more(database: Database, deployment: Deployment) -> None:
+    known = somebody(database, deployment)
+    with database.reading() as session:
+        thread = session.scalars(sa.select(Conversation)).one()
+        assert [one.external_id for one in addressing(session, thread).choices] == [f"{SECRET}@x.example"]
+    erase(deployment, known.office_id, known.person_id, by=None)
+    with database.reading() as session:
+        assert addressing(session, session.scalars(sa.select(Conversation)).one()).choices == ()
 
 
 def test_nobody_of_another_office_is_erased(database: Database, deployment: Deployment) -> None:
