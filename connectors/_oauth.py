@@ -126,7 +126,8 @@ def service(key: str, host: Host, own: Client, scope: str) -> Service:
 
 def begin_code(asked: Service, host: Host) -> Asking:
     """A code that a person types at the service's page; raises Misconfigured, PermissionMissing, Transient."""
-    answer = post_form(asked.device_url, {"client_id": asked.client_id, "scope": asked.scope}, host.allowed_hosts)
+    form = _filled({"client_id": asked.client_id, "scope": asked.scope})
+    answer = post_form(asked.device_url, form, host.allowed_hosts)
     told = answer.content
     url = _text(told, "verification_uri") or _text(told, "verification_url")  # Google calls it so
     if not _text(told, "device_code"):
@@ -161,7 +162,7 @@ def begin_page(asked: Service, host: Host, *, back: str, state: str, who: str) -
         raise Misconfigured("The address of the sign-in service has to begin with https://.")
     joint = "&" if "?" in asked.authorize_url else "?"
     return Asking(
-        url=f"{asked.authorize_url}{joint}{urlencode(query)}",
+        url=f"{asked.authorize_url}{joint}{urlencode(_filled(query))}",
         ends_at=host.now() + _PAGE_STAYS,
         secrets={"verifier": verifier, "back": back},
     )
@@ -258,10 +259,13 @@ class Bearer:
 
 def _post(asked: Service, form: Mapping[str, str], allowed: Collection[str]) -> Answer:
     """One question to the token endpoint. The client's secret goes in the form: both services take it there."""
-    own = {"client_id": asked.client_id}
-    if asked.client_secret:
-        own["client_secret"] = asked.client_secret
-    return post_form(asked.token_url, {**own, **form}, allowed)
+    own = {"client_id": asked.client_id, "client_secret": asked.client_secret}
+    return post_form(asked.token_url, _filled({**own, **form}), allowed)
+
+
+def _filled(form: Mapping[str, str]) -> dict[str, str]:
+    """Without what is empty: services tell "no scope" from "the scope of no name"."""
+    return {key: value for key, value in form.items() if value}
 
 
 def _tokens(asked: Service, came: Answer, at: datetime, *, renewing: bool = False) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 
 from cryptography import x509
@@ -44,8 +45,13 @@ class Authority:
         self.file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         self.file.chmod(0o644)
 
-    def good(self) -> Certificate:
+    @cached_property
+    def _good(self) -> Certificate:
         return self._make("good", ["localhost"], -_DAY, _DAY)
+
+    def good(self) -> Certificate:
+        """The same for every server: Dovecot reads it again for later lines, when another may be writing it."""
+        return self._good
 
     def expired(self) -> Certificate:
         return self._make("expired", ["localhost"], -3 * _DAY, -_DAY)
