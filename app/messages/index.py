@@ -190,12 +190,12 @@ def newest(
     given: dict[str, object] = {"limit": limit, "below": below or _NO_BOUND, "down_to": down_to}
     if session.get_bind().dialect.name == "sqlite":
         given["wanted"] = _either(_fts5(office_id, phrases) for office_id in sorted(offices))
-        return _within(list(session.scalars(_FTS5, given)), limit)
+        return _within([*session.scalars(_FTS5, given).all()], limit)
     newest_part = ((below - 1 if below else session.scalar(_NEWEST)) or 0) >> _PART
     parts = range(newest_part, (down_to >> _PART) - 1, -1)
     given["wanted"] = [_tsquery(offices, part, phrases, "&") for part in parts]
     if all(len(phrase.words) == 1 for phrase in phrases):
-        return _within(list(session.scalars(_TSQUERY, given)), limit)
+        return _within([*session.scalars(_TSQUERY, given).all()], limit)
     given |= {"limit": min(limit, _MOST_READ), "together": [_tsquery(offices, part, phrases, "<->") for part in parts]}
     found = session.execute(_TSQUERY_TOGETHER, given).all()
     older = _within([message_id for message_id, _ in found], min(limit, _MOST_READ)).below

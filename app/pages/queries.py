@@ -67,6 +67,7 @@ _Row = TypeVar("_Row")
 _OfMessage = TypeVar("_OfMessage", FileRow, RevisionRow)
 
 # Statements are put together once, over tables and not classes: the ORM's own work takes longer than the database's.
+# So does fetching row by row: what is found is asked for with ``all``.
 _CASE = Case.__table__.c
 _STAFF = Staff.__table__.c
 _PERSON = Person.__table__.c
@@ -95,7 +96,7 @@ def _signed(
     session: Session, statement: sa.Select[Any], given: _Given, members: _Members, *whose: str
 ) -> Iterator[dict[str, Any]]:
     """What ``statement`` finds, with the somebody in the place of each ``…_id`` that ``whose`` ("by") names."""
-    for found in session.execute(statement, given).mappings():
+    for found in session.execute(statement, given).mappings().all():
         row: dict[str, Any] = dict(found)
         for name in whose or ("by",):
             row[name] = members.get(row.pop(f"{name}_id"))
@@ -187,7 +188,7 @@ def _page(
 
     They are put in order here: no database promises to keep the order of the keys when it looks up their rows.
     """
-    found = [_case_row(row) for row in session.execute(statement, {**given, "most": limit + 1})]
+    found = [_case_row(row) for row in session.execute(statement, {**given, "most": limit + 1}).all()]
     found.sort(key=key, reverse=newest_first)
     rows = tuple(found[:limit])
     return CaseList(rows, _written(key(rows[-1])) if len(found) > limit else "")
@@ -355,7 +356,7 @@ def badges(session: Session, offices: Collection[int], *, staff_id: int, at: Bou
     by_office: Counter[int] = Counter(dict.fromkeys(offices, 0))
     found = session.execute(_COUNTS, given | {"offices": sorted(offices)})
     names = tuple(found.keys())[2:]
-    for office_id, channel, *counts in found:
+    for office_id, channel, *counts in found.all():
         total.update(dict(zip(names, counts, strict=True)))
         channels[channel] += counts[0]
         by_office[office_id] += counts[0]
@@ -466,7 +467,7 @@ _MEMBERS: Final = (
 
 def _members(session: Session, office_id: int) -> _Members:
     """Everybody who is or was of the office, by id: the names beside notes, events and answers."""
-    return {row.id: Member(*row) for row in session.execute(_MEMBERS, {"office_id": office_id})}
+    return {row.id: Member(*row) for row in session.execute(_MEMBERS, {"office_id": office_id}).all()}
 
 
 def _conversation_rows() -> sa.Select[Any]:
@@ -498,7 +499,7 @@ _CONVERSATIONS: Final = _conversation_rows()
 
 
 def _conversations(session: Session, case_id: int) -> tuple[ConversationRow, ...]:
-    found = session.execute(_CONVERSATIONS, {"case_id": case_id}).mappings()
+    found = session.execute(_CONVERSATIONS, {"case_id": case_id}).mappings().all()
     return tuple(ConversationRow(**row) for row in found)
 
 
@@ -521,7 +522,7 @@ _DRAFTS: Final = _of_case(Draft, [*_columns(Draft, DraftRow, "by"), Draft.__tabl
 
 
 def _obligations(session: Session, case_id: int) -> tuple[ObligationRow, ...]:
-    return tuple(ObligationRow(**row) for row in session.execute(_OBLIGATIONS, {"case_id": case_id}).mappings())
+    return tuple(ObligationRow(**row) for row in session.execute(_OBLIGATIONS, {"case_id": case_id}).mappings().all())
 
 
 def _decisions(session: Session, case_id: int, members: _Members) -> tuple[DecisionRow, ...]:
@@ -596,7 +597,7 @@ def _by_message(
 ) -> dict[int, list[_OfMessage]]:
     """What belongs to messages, by message."""
     found: dict[int, list[_OfMessage]] = {}
-    for row in session.execute(statement, {"messages": ids}).mappings() if ids else ():
+    for row in session.execute(statement, {"messages": ids}).mappings().all() if ids else ():
         found.setdefault(row["message_id"], []).append(kind(**row))
     return found
 

@@ -155,7 +155,7 @@ def _cases(
         some = ids[start : start + size]
         given = {"messages": some, "offices": list(offices), "since": query.since, "until": query.until}
         fitting = _fitting(query.is_open, bool(query.since), bool(query.until))
-        of_case: dict[int, int] = {row.id: row.case_id for row in session.execute(fitting, given)}
+        of_case: dict[int, int] = dict(map(tuple, session.execute(fitting, given).all()))
         for message_id in some:
             case_id = of_case.get(message_id)
             if case_id is not None and case_id not in seen:
@@ -220,7 +220,7 @@ _HITS: Final = (
 
 def _hits(session: Session, query: Query, ids: Sequence[int]) -> tuple[Hit, ...]:
     """What the page shows of messages, in their order."""
-    found = session.execute(_HITS, {"messages": list(ids)}).mappings() if ids else ()
+    found = session.execute(_HITS, {"messages": list(ids)}).mappings().all() if ids else ()
     words = marker(query.phrases)
     hits = {row["message_id"]: Hit(**{**row, "excerpt": excerpt(row["excerpt"], words)}) for row in found}
     return tuple(hits[message_id] for message_id in ids if message_id in hits)
