@@ -18,7 +18,7 @@ from app.audit import sealing
 from app.cases import clocks
 from app.cases.actions import recompute
 from app.channels.models import Account, Heartbeat, Stream
-from app.channels.signing_in import sign_in
+from app.channels.signing_in import sign_in, under_way
 from app.channels.trying import try_account
 from app.clock import now
 from app.deployment import Deployment
@@ -88,6 +88,8 @@ def keep_going(deployment: Deployment, _: int) -> None:
     with deployment.database.transaction() as session:
         for account_id, at in session.execute(polls).all():
             jobs.defer(session, Kind.POLL_ACCOUNT, account_id, at)
+        for account_id in under_way(session):
+            jobs.defer(session, Kind.SIGN_IN, account_id)
         for account_id in session.scalars(unread).all():
             jobs.defer(session, Kind.TAKE_SIGHTINGS, account_id)
         for reply_id, retry_at, send_at in session.execute(going).all():

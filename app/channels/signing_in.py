@@ -109,6 +109,11 @@ def come_back(session: Session, sealer: Sealer, account: Account, answer: Mappin
     record(session, "come_back", "account", account.id, office_id=account.office_id, by=by)
 
 
+def under_way(session: Session) -> list[int]:
+    """The accounts that somebody is signing in to: each has a job that waits, or should have one."""
+    return list(session.scalars(sa.select(Access.account_id).where(Access.step.in_(_UNDER_WAY))))
+
+
 # ── The job ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

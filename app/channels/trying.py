@@ -2,7 +2,8 @@
 
 ``Account.check_result`` afterwards, where it went well (``found``) and where it did not (``trouble``)::
 
-    {"identity": {"external_id", "name", "handle", "url"}, "streams": [{"key", "name", "seconds", "is_junk", "is_ours"}],
+    {"identity": {"external_id", "name", "handle", "url"},
+     "streams": [{"key", "name", "seconds", "is_junk", "is_ours"}],
      "newest": "Brown bin, from Hester", "missing": [], "warnings": [], "ends_at": null, "largest": 35000000}
     {"error": "a sentence", "field": "password", "kind": "auth_expired"}
 """

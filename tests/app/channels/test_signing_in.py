@@ -417,6 +417,17 @@ def test_a_sign_in_is_known_to_the_worker(desk: Desk, database: Database) -> Non
     assert HANDLERS[kinds[0]] is sign_in
 
 
+def test_a_sign_in_whose_job_was_lost_goes_on(desk: Desk) -> None:
+    from app.worker import keep_going
+
+    account_id = desk.add("google")
+    with desk.install.database.transaction() as session:
+        session.execute(sa.delete(Job))
+    keep_going(desk.install, 0)
+    with desk.install.database.reading() as session:
+        assert session.execute(sa.select(Job.kind, Job.key)).all() == [("sign_in", account_id)]
+
+
 # ── In the first run ──────────────────────────────────────────────────────────────────────────────────────────────
 
 BEGINNING = {
