@@ -504,7 +504,10 @@ _IDENTITY = click.option(
 
 @commands.group(cls=_Backup)
 def backup() -> None:
-    """Back up everything into one encrypted file, while the office works: backup FILE."""
+    """Back up everything into one encrypted file, while the office works: backup FILE.
+
+    What can be said beside FILE: backup make --help.
+    """
 
 
 @backup.command("make", hidden=True)
