@@ -25,6 +25,7 @@ from app.deployment import Deployment
 from app.intake.again import fetch_again
 from app.intake.listening import Listening
 from app.intake.poll import POLLED, poll_account
+from app.intake.reading import sweep_spool
 from app.intake.take import take_sightings
 from app.jobs import Handler, Kind
 from app.jobs.engine import LEASE, open_engine
@@ -72,10 +73,10 @@ def seal_audit(deployment: Deployment, _: int) -> None:
 
 
 def sweep_store(deployment: Deployment, _: int) -> None:
-    """Remove bytes that nothing names. Their age counts by the wall clock, as the disk does."""
+    """Remove bytes that nothing names, and what was left half done. Age counts by the wall clock, as the disk does."""
     before = datetime.now(UTC) - _ORPHANED_AFTER
     removed = deployment.store.sweep(before, lambda office_id: named(deployment.database, office_id))
-    _log.info("store swept", removed=removed)
+    _log.info("store swept", removed=removed, left_half_done=sweep_spool(deployment.host.spool, before))
 
 
 def keep_going(deployment: Deployment, _: int) -> None:

@@ -7,9 +7,10 @@ works in a process of its own (``app.messages.apart``) and bounds what it looks 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from secrets import token_hex
 from typing import Final
 
@@ -108,3 +109,14 @@ def _with_author(item: Item, sha256: str) -> Item:
     if item.author.external_id:
         return item
     return replace(item, author=replace(item.author, external_id=f"unknown:{sha256[:32]}"))
+
+
+def sweep_spool(spool: Path, before: datetime) -> int:
+    """Remove what a process left in the spool folder that was killed over a large item; how many files that were."""
+    removed = 0
+    for path in spool.iterdir():
+        with suppress(FileNotFoundError):  # its own process was quicker
+            if path.stat().st_mtime < before.timestamp():
+                path.unlink()
+                removed += 1
+    return removed

@@ -21,6 +21,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from io import FileIO
 from pathlib import Path
 from typing import Any, Final, TypedDict
@@ -137,6 +138,7 @@ def answer(question: Question, content: bytes) -> tuple[dict[str, Any], list[byt
     return {"said": {**said, "files": files}}, contents
 
 
+@cache
 def _reader(name: str) -> Read:
     module, _, function = name.partition(":")
     found: Read = getattr(importlib.import_module(module), function)

@@ -12,6 +12,7 @@ import mmap
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from typing import Final
 from urllib.parse import unquote_to_bytes
@@ -191,7 +192,12 @@ def _without_newline(content: Buffer, start: int, at: int) -> int:
 
 def structured(value: str, default: str = "") -> tuple[str, dict[str, str]]:
     """A Content-Type or Content-Disposition: its word in lower case; its parameters, RFC 2231 and 2047 undone."""
-    value = unfold(value[:_STRUCTURED_MOST])
+    return _structured(value[:_STRUCTURED_MOST], default)
+
+
+@lru_cache(maxsize=256)  # the same few in nearly every mail; whoever gets the parameters only looks at them
+def _structured(value: str, default: str) -> tuple[str, dict[str, str]]:
+    value = unfold(value)
     word = next(iter(value.partition(";")[0].partition("(")[0].split()), default).lower()
     plain: dict[str, str] = {}
     pieces: dict[str, list[tuple[int, bool, str]]] = {}
