@@ -109,12 +109,6 @@ def office(session: Session, office_id: int) -> Office:
     return found
 
 
-def signature(session: Session, office_id: int, role: str) -> str:
-    """What stands below the mail that an office sends in a role; empty where it has none for that."""
-    signatures = session.scalar(sa.select(Office.signatures).where(Office.id == office_id)) or {}
-    return str(signatures.get(role, ""))
-
-
 def offices(session: Session) -> list[Office]:
     """Every office of the install, by name."""
     return list(session.scalars(sa.select(Office).order_by(Office.name, Office.id)))

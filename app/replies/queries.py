@@ -14,7 +14,7 @@ from app.cases.models import Case
 from app.channels.models import Account
 from app.errors import Missing
 from app.messages.models import Conversation, Direction, File, Message
-from app.office.queries import signature
+from app.office.models import Office
 from app.people.models import Identity, Person
 from app.replies import enclosures
 from app.replies.models import Draft, Enclosure, Mode, Reply
@@ -67,19 +67,22 @@ def reply(session: Session, reply_id: int, offices: Collection[int]) -> Reply:
 
 def conversation(session: Session, conversation_id: int, offices: Collection[int]) -> Conversation:
     """The conversation, if it belongs to one of ``offices``; raises Missing otherwise."""
-    found = session.scalar(
-        sa.select(Conversation).where(Conversation.id == conversation_id, Conversation.office_id.in_(offices))
-    )
-    if found is None:
+    found = session.get(Conversation, conversation_id)
+    if found is None or found.office_id not in offices:
         raise Missing
     return found
 
 
 def draft(session: Session, conversation_id: int, staff_id: int, mode: Mode) -> Draft | None:
     """What ``staff_id`` has begun to write in a conversation."""
-    return session.scalar(
-        sa.select(Draft).where(Draft.conversation_id == conversation_id, Draft.staff_id == staff_id, Draft.mode == mode)
-    )
+    return session.scalar(_DRAFT, {"conversation_id": conversation_id, "staff_id": staff_id, "mode": mode})
+
+
+_DRAFT = sa.select(Draft).where(
+    Draft.conversation_id == sa.bindparam("conversation_id"),
+    Draft.staff_id == sa.bindparam("staff_id"),
+    Draft.mode == sa.bindparam("mode"),
+)
 
 
 def desk(
@@ -164,10 +167,17 @@ def newest_of_theirs(messages: Iterable[Told]) -> Told | None:
 
 def below(session: Session, id_key: bytes, case_id: int, role: str) -> str:
     """What stands below a mail of a case: the office's signature for the role, and the reference to come back by."""
-    of = session.execute(sa.select(Case.office_id, Case.reference).where(Case.id == case_id)).one()
-    own = signature(session, of.office_id, role)
+    of = session.execute(_BELOW, {"case_id": case_id}).one()
+    own = of.signatures.get(role, "")
     reference = f"Ref: {references.written(id_key, of.office_id, of.reference)}"
     return f"{own}\n\n{reference}" if own else reference
+
+
+_BELOW = (
+    sa.select(Case.office_id, Case.reference, Office.signatures)
+    .join(Office, Office.id == Case.office_id)
+    .where(Case.id == sa.bindparam("case_id"))
+)
 
 
 def writing(session: Session, case_id: int, offices: Collection[int], *, but_not: int, since: datetime) -> list[str]:

@@ -128,40 +128,52 @@ def kept(rows: Iterable[Sequence[str]]) -> tuple[Party, ...]:
     return tuple(Party(name, external_id, handle or external_id) for name, external_id, handle in rows)
 
 
+# Said once: every page of a case asks them, and putting a statement together costs more than running it.
 _SAID: Final = (
     sa.select(
-        Message.direction, Message.person_id, Message.author_name, Message.author_handle, Message.recipients, Identity
+        Message.direction,
+        Message.person_id,
+        Message.author_handle,
+        Message.recipients,
+        Identity.name,
+        Identity.external_id,
+        Identity.handle,
     )
     .outerjoin(Identity, Identity.id == Message.identity_id)
     .where(Message.conversation_id == sa.bindparam("conversation_id"))
     .order_by(Message.id.desc())
     .limit(_LOOKED_AT)
 )
+_KNOWN: Final = (
+    sa.select(Identity.name, Identity.external_id, Identity.handle)
+    .join(Account, sa.and_(Account.id == sa.bindparam("account_id"), Account.channel == Identity.channel))
+    .join(Person, Person.id == Identity.person_id)
+    .where(Identity.person_id == sa.bindparam("person_id"), Person.erased_at.is_(None))
+    .order_by(Identity.first_seen_at, Identity.id)
+)
+_OWN: Final = sa.select(Account.own_ids).where(Account.office_id == sa.bindparam("office_id"))
 
 
 def _known(session: Session, conversation: Conversation) -> list[Party]:
     """The person's addresses on the channel by which the answer goes out, the oldest first."""
-    channel = sa.select(Account.channel).where(Account.id == conversation.reply_account_id).scalar_subquery()
-    query = sa.select(Identity).where(Identity.person_id == conversation.person_id, Identity.channel == channel)
-    query = query.join(Person, Person.id == Identity.person_id).where(Person.erased_at.is_(None))
-    return [_of(one) for one in session.scalars(query.order_by(Identity.first_seen_at, Identity.id))]
+    given = {"account_id": conversation.reply_account_id, "person_id": conversation.person_id}
+    return [Party(*row) for row in session.execute(_KNOWN, given)]
 
 
 def _own(session: Session, office_id: int) -> set[str]:
-    own_ids = session.scalars(sa.select(Account.own_ids).where(Account.office_id == office_id))
-    return {str(one) for some in own_ids for one in some}
+    return {str(one) for some in session.scalars(_OWN, {"office_id": office_id}) for one in some}
 
 
 def _is_theirs(said: sa.Row[Any], conversation: Conversation) -> bool:
     is_theirs = said.direction is Direction.INBOUND and said.person_id == conversation.person_id
-    return is_theirs and said.Identity is not None
+    return is_theirs and said.external_id is not None
 
 
 def _where_to_answer(
     answered: sa.Row[Any], said: Sequence[sa.Row[Any]], known: Iterable[Party], own: set[str]
 ) -> tuple[Party, Party | None]:
     """The usual address, and a Reply-To that is not known to be theirs."""
-    author = _of(answered.Identity)
+    author = Party(answered.name, answered.external_id, answered.handle)
     wanted = next(iter(kept(answered.recipients.get("reply_to", ()))), None)
     if wanted is None or wanted.external_id in own | {author.external_id} or not wanted.external_id:
         return author, None
@@ -202,7 +214,3 @@ def _each_once(parties: Iterable[Party]) -> list[Party]:
         if one.external_id:
             found.setdefault(one.external_id, one)
     return list(found.values())
-
-
-def _of(identity: Identity) -> Party:
-    return Party(identity.name, identity.external_id, identity.handle)
