@@ -188,8 +188,9 @@ def _prepare_sqlite(engine: sa.Engine, *, begin: str, query_only: bool) -> None:
         _use_wal(cursor)
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.execute("PRAGMA synchronous = FULL")  # what intake and the outbox have said is kept is kept
-        cursor.execute("PRAGMA cache_size = -32000")
-        cursor.execute("PRAGMA mmap_size = 268435456")
+        # Whoever writes looks up single rows, and is to need the same memory however large the file grows.
+        cursor.execute(f"PRAGMA cache_size = {-32_000 if query_only else -16_000}")
+        cursor.execute(f"PRAGMA mmap_size = {268_435_456 if query_only else 0}")
         cursor.execute(f"PRAGMA query_only = {int(query_only)}")
         cursor.close()
 

@@ -31,6 +31,8 @@ class FolderStore:
         self._lock = folder / ".lock"
         self._lock.touch(mode=0o600)
         self._synced: set[Path] = set()  # folders of which this process knows that they survive a power cut
+        # Kept, as to start threads for the two files of a mail costs as much as to write them; none starts unused.
+        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="store")
 
     def put(self, office_id: int, content: bytes | Path) -> str:
         """See ``Store``."""
@@ -45,8 +47,7 @@ class FolderStore:
         """See ``Store``. The disk syncs together what it is asked to sync at once."""
         if len(contents) < 2:  # noqa: PLR2004 - nothing to do at once
             return [self.put(office_id, content) for content in contents]
-        with ThreadPoolExecutor(min(_AT_ONCE, len(contents))) as threads:
-            return list(threads.map(lambda content: self.put(office_id, content), contents))
+        return list(self._threads.map(lambda content: self.put(office_id, content), contents))
 
     def _put(self, office_id: int, content: bytes | Path) -> str:
         if isinstance(content, bytes):
