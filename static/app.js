@@ -6,8 +6,8 @@
 //   data-focus             the heading (or the summary of errors) that gets the focus afterwards
 //   data-autosave="URL"    a form whose fields are posted there 600 ms after typing stops; the answer may hold
 //                          {"words": "Draft saved 14:18", "fields": {"version": "5"}}, with status 409 for a conflict
-//   data-copy="id"         a button that copies the text of that element, and then says its data-copied
-//   data-goes-on           a form that is sent by itself
+//   data-copy="id"         a button that copies the text of that element
+//   data-goes-on           a form sent by itself
 //   data-enclosed          the files of a form, exchanged when one is put there by its button #enclose
 //   data-refresh="2"       an element with an id, fetched again every so many seconds until it no longer says so
 //   data-live="URL"        on <body>: asked every ten seconds while the page is in sight, with its ETag. The answer, in which
@@ -423,7 +423,10 @@ document.addEventListener("click", (event) => {
   if (!target || event.defaultPrevented) return;
   if (target.matches("[data-opens]")) document.getElementById(target.dataset.opens)?.showModal();
   if (target.matches("[data-tick-all]")) tickAll();
-  if (target.matches("[data-copy]")) copy(target);
+  if (target.matches("[data-copy]")) {
+    navigator.clipboard.writeText(document.getElementById(target.dataset.copy).textContent);
+    say(target.textContent = target.dataset.copied);
+  }
   if (target.matches("[data-select]")) {
     const area = document.getElementById(target.dataset.in);
     const at = area?.value.indexOf(target.dataset.select) ?? -1;
@@ -544,12 +547,6 @@ async function look() {
   looking = setTimeout(look, pause * 1000);
 }
 
-async function copy(button) {
-  await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
-  say(button.dataset.copied);
-  button.textContent = button.dataset.copied;
-}
-
 function keepFresh(element) {
   setTimeout(async () => {
     if (!element.isConnected) return;
@@ -570,7 +567,7 @@ function keepFresh(element) {
 
 function ready(within) {
   for (const control of all("[data-opens], [data-tick-all], [data-filter], [data-select]", within)) control.hidden = false;
-  for (const button of all("[data-copy]", within)) button.hidden = !navigator.clipboard; // over plain http there is none
+  if (navigator.clipboard) for (const control of all("[data-copy]", within)) control.hidden = false; // not over http
   for (const element of all("[data-toast]", within)) toast(element);
   for (const area of all("[data-limit]", within)) count(area);
   for (const element of all("[data-refresh]", within)) keepFresh(element);
