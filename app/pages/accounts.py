@@ -94,5 +94,5 @@ def _card(
 def _health(account: Account, worst: StreamHealth | None) -> Health:
     if worst is not None:
         return worst.health
-    waits = account.state in {State.REFUSED, State.NEEDS_YOU, State.TRIED}
+    waits = account.state in {State.SIGNING_IN, State.REFUSED, State.NEEDS_YOU, State.TRIED}
     return Health.NEEDS_YOU if waits else Health.PAUSED if account.state is State.PAUSED else Health.OK
