@@ -276,9 +276,7 @@ def test_another_representative_is_told_without_a_clock(office: Office, matter: 
 
 
 def test_the_resident_is_no_officer(office: Office, matter: Matter) -> None:
-    own = queries.address_of(
-        office.session, office.session.get_one(Person, matter.conversation.person_id), ["email"]
-    )
+    own = queries.address_of(office.session, office.session.get_one(Person, matter.conversation.person_id), ["email"])
     handle = own.rpartition("<")[2].rstrip(">")
     with pytest.raises(Invalid, match="who the case is about"):
         beginning.refer(

@@ -19,16 +19,17 @@ from app.deployment import Deployment
 from app.errors import Conflict
 from app.intake.poll import poll_account
 from app.intake.take import take
+from app.messages import threading
 from app.messages.models import Conversation, Direction, File, Message
 from app.office.models import Office as OfficeRow
 from app.office.queries import rules
 from app.people.models import Identity
-from app.replies import actions, enclosures, outbox
+from app.replies import actions, beginning, enclosures, outbox
 from app.replies.actions import Words
 from app.replies.enclosures import Upload
 from app.replies.models import Enclosure, Reply, Sending
 from app.replies.recipients import Party, parties
-from connectors import Host
+from connectors import Actor, Audience, Host, Item, Kind
 from tests import make
 from tests.app.program import until
 from tests.conftest import Clock
@@ -472,3 +473,36 @@ def test_whoever_gets_a_copy_is_named_in_the_mail(office: Office, smtp: Smtp) ->
     with office.deployment.database.reading() as session:
         sent = session.scalars(sa.select(Message).where(Message.direction == Direction.OUTBOUND)).one()
     assert sent.recipients["cc"] == [["Ossian Pepperwell", colleague, colleague]]
+
+
+def test_the_answer_to_what_we_wrote_first_finds_its_conversation(office: Office, smtp: Smtp) -> None:
+    officer = f"roads.{office.address}"
+    with office.deployment.database.transaction() as session:
+        account = session.scalars(sa.select(Account)).one()
+        of, to = rules(session, account.office_id), Party("Roads", officer, officer)
+        given = {"to": to, "subject": "Larkrise Close", "by": office.staff_id, "at": office.clock.at}
+        conversation = beginning.write_first(session, of, account, **given)  # type: ignore[arg-type]
+        words = Words(text="Who looks after it?", seen_message_id=0)
+        reply_id = actions.queue(session, of, conversation, words=words, by=office.staff_id, at=office.clock.at).id
+        conversation_id, person_id = conversation.id, conversation.person_id
+
+    office.send(reply_id)
+
+    (mail,) = arrived(smtp, officer)
+    assert (mail["Subject"], mail["In-Reply-To"]) == ("Larkrise Close", None)
+    answer = Item(
+        platform_id="<their-answer@roads.example>",
+        kind=Kind.MAIL,
+        audience=Audience.DIRECT,
+        author=Actor(external_id=officer),
+        text="We do.",
+        reply_text="We do.",
+        sent_at=None,
+        in_reply_to=mail["Message-ID"],
+    )
+    with office.deployment.database.reading() as session:
+        who = session.scalars(sa.select(Identity).where(Identity.person_id == person_id)).one()
+        office_id = session.get_one(Conversation, conversation_id).office_id
+        place = threading.place(session, office_id, "email", answer, identity_id=who.id, person_id=person_id)
+        assert place.conversation is not None
+        assert place.conversation.id == conversation_id
