@@ -38,9 +38,10 @@ from app.jobs.running import Patience
 from app.messages.models import Message
 from app.worker import Worker
 from connectors import Budget
-from tests.bench.ingest import Place, connected
+from tests.bench._taking import Place
+from tests.bench.ingest import connected
 from tests.mailbox import OFFICE, generate
-from tests.servers.dovecot import Dovecot
+from tests.servers.dovecot import PASSWORD, Dovecot
 
 SMALL: Final = 100
 ROUNDS: Final = 100
@@ -122,7 +123,7 @@ def asked(mails: int) -> Asked:
 def filled(mails: int) -> Iterator[tuple[Dovecot, Deployment, int]]:
     """A mailbox of so many mails, and an office that is about to read it."""
     with Dovecot() as server, tempfile.TemporaryDirectory(prefix="postbag-bench-") as data:
-        place = Place(data, "", server.host, server.imaps_port, str(server.ca_file))
+        place = Place(data, "", server.host, server.imaps_port, str(server.ca_file), OFFICE, PASSWORD)
         deliveries, _ = generate(mails, seed=1, size=1_000)
         server.deliver_all(OFFICE, [(one.content, one.folder, one.at) for one in deliveries])
         deployment, account_id = _office(place)
