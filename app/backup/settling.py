@@ -37,7 +37,7 @@ def settle(session: Session) -> None:
     _update(session, SignIn, SignIn.ended_at.is_(None), {"ended_at": at})
     _update(session, Link, sa.and_(Link.used_at.is_(None), Link.ends_at > at), {"ends_at": at})
     _update(session, Notice, Notice.state == NoticeState.QUEUED, {"state": NoticeState.FAILED, "trouble": _NOT_SENT})
-    _update(session, Account, Account.state == State.TRYING, {"state": State.REMOVED, "sealed": None})
+    _update(session, Account, Account.state.in_([State.TRYING, State.SIGNING_IN]), {"state": State.REMOVED, "sealed": None})
     _update(session, Account, sa.true(), {"lease_by": "", "lease_until": None})
     _update(session, Stream, sa.true(), {"next_at": at})
     _doubt_replies(session)
