@@ -219,6 +219,7 @@ MANIFEST: Final = Manifest(
     ),
     sees=(
         "Every mail in the folders that you choose, from the day that you choose.",
+        "Answers that you give in another mail program, from your Sent folder; of other sent mail nothing is kept.",
         "Nothing in the mailbox is changed: mails are not marked as read, moved or deleted.",
         "Replies go out through your own mail server and lie in your Sent folder.",
     ),

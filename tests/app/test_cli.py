@@ -127,13 +127,14 @@ def test_a_person_who_cannot_be_added_is_refused_in_one_sentence(postbag: Comman
 def test_a_mailbox_is_tried_connected_listed_checked_and_removed(
     postbag: CommandLine, account_id: str, box: Box, database: Database
 ) -> None:
-    inbox, junk = postbag.done("account", "list", "--json").lines
+    inbox, junk, sent = postbag.done("account", "list", "--json").lines
     assert (inbox["account_id"], inbox["account"], inbox["stream"]) == (int(account_id), box.address, "Inbox")
     assert (inbox["channel"], inbox["health"], inbox["is_junk"]) == ("email", "ok", False)
     assert (junk["stream"], junk["is_junk"]) == ("Junk", True)
+    assert (sent["stream"], sent["is_junk"]) == ("Sent", False)
     box.deliver("Brown bin", at=datetime(2026, 4, 2, 15, tzinfo=UTC))
     checked = postbag.done("account", "check", account_id)
-    assert checked.text == f"{box.address}: Inbox, Junk. Brown bin, from Hester Brindlecombe, Thu 2 Apr\n"
+    assert checked.text == f"{box.address}: Inbox, Junk, Sent. Brown bin, from Hester Brindlecombe, Thu 2 Apr\n"
 
     postbag.done("account", "remove", account_id)
     assert postbag.done("account", "list", "--json").lines == []
@@ -146,7 +147,7 @@ def test_a_mailbox_is_tried_connected_listed_checked_and_removed(
 def test_the_accounts_of_one_office_can_be_listed(postbag: CommandLine, account_id: str, office_id: str) -> None:
     other = postbag.done("office", "add", "Cllr Ossian Pepperwell", "--prefix", "OP").text.strip()
     listed = postbag.done("account", "list", "--office", office_id, "--json").lines
-    assert [one["account_id"] for one in listed] == [int(account_id)] * 2
+    assert [one["account_id"] for one in listed] == [int(account_id)] * 3
     assert postbag.done("account", "list", "--office", other, "--json").lines == []
     nowhere = postbag("account", "list", "--office", 77)
     assert (nowhere.status, nowhere.output) == (1, b"")
@@ -155,7 +156,7 @@ def test_the_accounts_of_one_office_can_be_listed(postbag: CommandLine, account_
 def test_a_listed_moment_is_written_as_every_program_reads_it(postbag: CommandLine, account_id: str) -> None:
     assert account_id
     postbag.done("poll")
-    [inbox, _] = postbag.done("account", "list", "--json").lines
+    [inbox, *_] = postbag.done("account", "list", "--json").lines
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+\+00:00", inbox["caught_up_at"])
 
 
@@ -276,7 +277,7 @@ def test_a_poll_that_fails_names_the_stream_and_what_is_wrong(
     ran = postbag("poll")
     assert (ran.status, ran.text) == (1, "0 fetched\n")
     sentence = f"“127.0.0.1” does not answer on port {own.imaps_port}."
-    assert ran.error.splitlines() == [f"{address}, Inbox: {sentence}", f"{address}, Junk: {sentence}"]
+    assert ran.error.splitlines() == [f"{address}, {one}: {sentence}" for one in ("Inbox", "Junk", "Sent")]
 
 
 def test_a_poll_beside_another_process_says_that_it_did_nothing(
@@ -540,7 +541,7 @@ def test_health_names_a_stream_that_is_late(postbag: CommandLine, account_id: st
         session.execute(sa.update(Stream).values(added_at=long_ago, last_good_at=long_ago))
     late = postbag("health")
     assert late.status == 1
-    assert len(late.error.splitlines()) == 2
+    assert len(late.error.splitlines()) == 3
     assert f"Inbox: late since {long_ago:%Y-%m-%d %H:%M}" in late.error
     postbag.done("poll")
     assert postbag.done("health").text == "All is well.\n"
