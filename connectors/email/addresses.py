@@ -14,6 +14,7 @@ from connectors.email.text import decode_header, unfold
 # Quoted text, an address in angle brackets, a separator; everything else is words.
 # The bound on quoted text keeps a thousand quotes that never close cheap.
 _TOKEN: Final = re.compile(r'"((?:[^"\\]|\\.){0,300})"|<([^<>]*)>|([,;()])|([^",;<>()]+)|(.)', re.DOTALL)
+_MOST: Final = 32 * 1024  # characters of one header: more people than the office keeps with a message
 _GROUP: Final = re.compile(r"^[^@:]*:\s*")
 _AROUND: Final = "'\"[]:."
 
@@ -25,7 +26,7 @@ def actors(value: str) -> tuple[Actor, ...]:
     comment: list[str] = []
     angle = ""
     depth = 0
-    for token in _TOKEN.finditer(unfold(value)):
+    for token in _TOKEN.finditer(unfold(value[:_MOST])):
         quoted, bracketed, mark, plain, _ = token.groups()
         if mark == "(":
             depth += 1

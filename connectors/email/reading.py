@@ -68,9 +68,9 @@ def read(raw: Raw) -> Item:
 
 
 def _leaves(content: Buffer) -> tuple[Headers, list[Part]]:
-    """The parts of a mail: cut by us, and where that is in doubt by the standard library if it finds more of them."""
+    """The parts of a mail: cut by us, and where that is in doubt by the standard library, if that is in none."""
     headers, leaves = parts(content)
-    if in_doubt(leaves) and (second := standard.parts(content)) and len(second[1]) > len(leaves):
+    if in_doubt(leaves) and (second := standard.parts(content)) and not in_doubt(second[1]):
         headers, leaves = second
     return headers, unpacked(leaves, content)
 

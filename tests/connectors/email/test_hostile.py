@@ -57,6 +57,14 @@ def test_what_the_standard_library_finds_in_an_odd_mail_is_found_by_cutting_too(
         assert len(cut) >= min(len(theirs), 50), odd.kind
 
 
+def test_what_lies_deeper_than_we_cut_is_left_to_the_standard_library() -> None:
+    inner = b"Content-Type: text/plain\n\nThe bin was missed.\n"
+    for level in range(60):
+        head = b"Content-Type: multipart/mixed; boundary=level%d\n\n" % level
+        inner = head + b"--level%d\n" % level + inner + b"--level%d--\n" % level
+    assert read(inner).text == "The bin was missed."
+
+
 def test_a_damaged_mail_is_read_as_far_as_it_goes() -> None:
     for mail in hostile.damaged(SEED, 300):
         if mail.content:
