@@ -21,7 +21,9 @@ from app.store import Gone, Store
 from app.store.references import named
 
 _SEALED = frozenset({"sealed", "password", "token_hash", "fs_uniquifier"})  # never leave, not even sealed
-_WORKINGS = frozenset({"access", "blob", "blob_chunk", "search_entry", "sign_in", "mention"})  # bytes, indexes, sessions
+_WORKINGS = frozenset(
+    {"access", "blob", "blob_chunk", "search_entry", "sign_in", "mention"}
+)  # bytes, indexes, sessions
 _PARTS = {"participant": "conversation", "revision": "message"}  # rows of no office themselves, and whose they are
 _AT_A_TIME = 500
 
