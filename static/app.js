@@ -8,7 +8,7 @@
 //                          {"words": "Draft saved 14:18", "fields": {"version": "5"}}, with status 409 for a conflict
 //   data-copy="id"         a button that copies the text of that element
 //   data-goes-on           a form sent by itself
-//   data-enclosed          the files of a form, exchanged when one is put there by its button #enclose
+//   data-enclosed          the files of a form; the button #enclose in it puts some there
 //   data-refresh="2"       an element with an id, fetched again every so many seconds until it no longer says so
 //   data-live="URL"        on <body>: asked every ten seconds while the page is in sight, with its ETag. The answer, in which
 //                          everything may be missing:
@@ -117,7 +117,6 @@ const saveAll = () => { for (const form of changed) save(form, true); };
 
 // ── Files ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** Sends files and takes what the page says of them then: chosen, dropped and pasted ones alike. */
 async function enclose(form, files) {
   const zone = one("[data-enclosed]", form);
   const body = new FormData(form);
@@ -125,7 +124,7 @@ async function enclose(form, files) {
   for (const file of files) body.append("file", file);
   zone.setAttribute("aria-busy", "true");
   try {
-    const answer = await fetch(one("#enclose", zone).formAction, { method: "POST", body });
+    const answer = await fetch(one("#enclose").formAction, { method: "POST", body });
     const fresh = one("[data-enclosed]", parse(await answer.text()));
     const focused = zone.contains(document.activeElement);
     zone.replaceWith(document.adoptNode(fresh));

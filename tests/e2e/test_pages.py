@@ -204,3 +204,30 @@ def test_words_are_saved_while_they_are_typed(program: Program, window: Open) ->
     expect(page.get_by_text(re.compile("^Draft saved"))).to_be_visible()
     page.reload()
     expect(page.get_by_label("Your reply")).to_have_value("Dear Hester,")
+
+
+@pytest.mark.parametrize(("event", "name"), [("drop", "map.txt"), ("paste", "image.png")])
+def test_a_file_is_dropped_on_the_words_or_pasted_into_them(
+    program: Program, window: Open, event: str, name: str
+) -> None:
+    prepare(program)
+    served = program.serve()
+    page = window(1440).new_page()
+    sign_in(page, served, "bram")
+    page.goto(f"{served.url}/cases/1")
+    page.get_by_label("Your reply").fill("Dear Hester,")
+    page.evaluate(
+        """([kind, name]) => {
+          const data = new DataTransfer();
+          data.items.add(new File(["a file"], name));
+          const given = { bubbles: true, cancelable: true, dataTransfer: data, clipboardData: data };
+          const made = kind === "drop" ? new DragEvent(kind, given) : new ClipboardEvent(kind, given);
+          document.querySelector("#body").dispatchEvent(made);
+        }""",
+        [event, name],
+    )
+    expect(page.locator(".enclosed .attachment", has_text=name)).to_be_visible()
+    expect(page.get_by_label("Your reply")).to_have_value("Dear Hester,")
+    page.reload()
+    expect(page.locator(".enclosed .attachment", has_text=name)).to_be_visible()
+    expect(page.get_by_label("Your reply")).to_have_value("Dear Hester,")
