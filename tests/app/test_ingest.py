@@ -63,7 +63,7 @@ def _comes_out_as_it_is(postbag: CommandLine, address: str, dovecot: Dovecot, da
     with dovecot.listening(address) as said:
         assert postbag.done("poll").text == "0 fetched\n"
     asked = [command for command in said if command not in {"CAPABILITY", "LOGOUT"}]
-    assert [command.partition(" (")[0] for command in asked] == ['STATUS "INBOX"', 'STATUS "Junk"']
+    assert [command.partition(" (")[0] for command in asked] == [f'STATUS "{one}"' for one in ("INBOX", "Junk", "Sent")]
     assert _held(database) == before
 
 
