@@ -17,7 +17,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.cases import actions as case_actions
-from app.cases.models import Case, Purpose, Status
+from app.cases import clocks
+from app.cases.models import Case, Note, Outcome, Purpose, Status
 from app.channels.models import Account, Capacity, State
 from app.errors import Conflict, Invalid
 from app.messages.models import Conversation, Direction, File, Message, Partner
@@ -25,7 +26,7 @@ from app.office.queries import Rules
 from app.people.actions import Who, identify
 from app.replies import actions, enclosures
 from app.replies.actions import Words
-from app.replies.models import Mode
+from app.replies.models import Draft, Mode, Reply, Sending
 from app.replies.recipients import Party
 from connectors import Actor, Audience, Kind
 
@@ -84,6 +85,21 @@ def write_first(
     session.get_one(Case, case.id).conversation_id = conversation.id
     session.flush()
     return conversation
+
+
+def give_up(session: Session, conversation: Conversation, *, by: int, at: datetime) -> bool:
+    """Whoever wrote first does not want to after all: a case in which nothing was said or sent is closed.
+
+    ``False`` where there is something in it, and it stays as it is.
+    """
+    case = clocks.held(session, conversation.case_id)
+    said = sa.exists().where(Message.case_id == case.id)
+    sending = sa.exists().where(Reply.case_id == case.id, Reply.state != Sending.WITHDRAWN)
+    kept = [sa.exists().where(one.case_id == case.id) for one in (Note, Draft)]
+    if not case.is_open or session.scalar(sa.select(sa.or_(said, sending, *kept))):
+        return False
+    case_actions.close(session, case, outcome=Outcome.RESOLVED, by=by, at=at)
+    return True
 
 
 def refer(session: Session, case: Case, account: Account, referral: Referral, *, by: int, at: datetime) -> Conversation:

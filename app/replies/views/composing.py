@@ -14,7 +14,7 @@ from app.clock import now
 from app.errors import Missing, Problem
 from app.messages.models import Conversation
 from app.office.queries import rules
-from app.replies import actions, enclosures, forms, queries
+from app.replies import actions, beginning, enclosures, forms, queries
 from app.replies.actions import Words
 from app.replies.models import Mode
 from app.replies.recipients import addressing
@@ -62,6 +62,9 @@ def discard_draft(conversation_id: int) -> ResponseReturnValue:
     """Throw away what was being written."""
     conversation = conversation_of(conversation_id)
     actions.discard_draft(session, conversation, mode=forms.mode(), by=actor().id)
+    if beginning.give_up(session, conversation, by=actor().id, at=now()):
+        tell(gettext("The draft is gone, and the case that was begun for it is closed."))
+        return redirect("/", 303)
     tell(gettext("The draft is gone."))
     return back(conversation)
 

@@ -287,3 +287,26 @@ def test_the_resident_is_no_officer(office: Office, matter: Matter) -> None:
             by=office.by,
             at=office.at,
         )
+
+
+def test_a_message_that_is_given_up_leaves_no_open_case(office: Office) -> None:
+    conversation = office.writes()
+    actions.save_draft(
+        office.session,
+        conversation,
+        mode=Mode.REPLY,
+        words=Words(text="Dear", seen_message_id=0),
+        by=office.by,
+        at=office.at,
+    )
+    assert not beginning.give_up(office.session, conversation, by=office.by, at=office.at)  # the draft is in it
+
+    actions.discard_draft(office.session, conversation, mode=Mode.REPLY, by=office.by)
+    assert beginning.give_up(office.session, conversation, by=office.by, at=office.at)
+    assert (office.case(conversation).is_open, office.case(conversation).status) == (False, Status.CLOSED)
+
+
+def test_a_case_in_which_something_was_said_is_not_given_up(office: Office) -> None:
+    conversation = office.writes()
+    office.sends(conversation)
+    assert not beginning.give_up(office.session, conversation, by=office.by, at=office.at)
