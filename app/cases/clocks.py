@@ -54,6 +54,8 @@ def received(session: Session, rules: Rules, case: Case, conversation: Conversat
         if not case.is_open:
             _reopen(case)
             _forget_what_is_over(case, message.sent_at)
+        if session.new:
+            session.flush()  # a turn that an earlier message of this transaction opened has to be found
         with session.no_autoflush:  # what has changed so far is written once, at the end
             standing = _standing(session, case)
         owed = _turn(session, rules, case, message, standing)
