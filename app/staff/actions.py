@@ -216,6 +216,7 @@ def passes(session: Session, check: Callable[[], bool], *tallies: Tally, at: dat
     Raises Invalid, in the same words for everybody and without asking ``check``, after one too many.
     """
     for tally in tallies:
+        _take_turns(session, tally.key_hash)
         _must_not_wait(session, tally, at)
     is_right = check()
     for tally in tallies:
@@ -310,6 +311,7 @@ def ask_for_reset(session: Session, email: str, key_hash: str, *, at: datetime) 
 
     The fourth time within an hour nothing is sent; whoever asked is not told.
     """
+    _take_turns(session, key_hash)
     asked = queries.tries_since(session, key_hash, "reset", at - timedelta(hours=1))
     tried(session, key_hash, "reset", succeeded=True, at=at)
     if asked >= RESETS_AN_HOUR:
@@ -385,6 +387,16 @@ def use_recovery_code(session: Session, staff: Staff, place: int) -> None:
     """The one at ``place`` of the list was used, and is good for nothing any more."""
     staff.recovery_codes = [code for at, code in enumerate(staff.recovery_codes) if at != place]
     record(session, "use_recovery_code", "staff", staff.id, office_id=0, by=staff.id, left=len(staff.recovery_codes))
+
+
+def _take_turns(session: Session, key_hash: str) -> None:
+    """Until the end of the transaction nobody else tries under this key: each try counts those before it.
+
+    SQLite has one writer as it is. PostgreSQL's lock is for a number, here the key's first 64 bits.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        number = int.from_bytes(bytes.fromhex(key_hash[:16]), signed=True)
+        session.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
 
 
 def _must_not_wait(session: Session, tally: Tally, at: datetime) -> None:
