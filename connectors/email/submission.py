@@ -107,14 +107,16 @@ def _signed_in(server: Server, allowed: frozenset[str]) -> Iterator[smtplib.SMTP
 
 
 def _greet(smtp: smtplib.SMTP, server: Server) -> None:
-    """Exchange greetings and be encrypted afterwards, or stop."""
-    _accepted(smtp.connect(server.host, server.port), "The mail server is not taking calls", wanted=220)
-    _accepted(smtp.ehlo(), "The mail server did not greet us")
+    """Exchange greetings and be encrypted afterwards, or stop. Nothing said here is about the mail, however final."""
+    _accepted(
+        smtp.connect(server.host, server.port), "The mail server is not taking calls", wanted=220, never=Transient
+    )
+    _accepted(smtp.ehlo(), "The mail server did not greet us", never=Transient)
     if server.security == STARTTLS:
         if not smtp.has_extn("starttls"):
             raise no_starttls(server)
         smtp.starttls(context=trust())
-        _accepted(smtp.ehlo(), "The mail server did not greet us")
+        _accepted(smtp.ehlo(), "The mail server did not greet us", never=Transient)
 
 
 def _sign_in(smtp: smtplib.SMTP, server: Server) -> None:
@@ -161,7 +163,9 @@ def _sender(smtp: smtplib.SMTP, address: str) -> None:
     _accepted(smtp.mail(address), f"The mail server does not let us send as {address}")
 
 
-def _accepted(reply: tuple[int, bytes], otherwise: str, wanted: int = _ACCEPTED) -> None:
+def _accepted(
+    reply: tuple[int, bytes], otherwise: str, wanted: int = _ACCEPTED, never: type[ConnectorError] = Refused
+) -> None:
     """Nothing where the server agreed; raises what its reply code means."""
     code, text = reply
     if code == wanted or (wanted == _ACCEPTED and 200 <= code < 300):  # noqa: PLR2004 - the range that means yes
@@ -171,7 +175,7 @@ def _accepted(reply: tuple[int, bytes], otherwise: str, wanted: int = _ACCEPTED)
         raise TooLong(sentence)
     if code in _WRONG_PASSWORD:
         raise AuthExpired(sentence)
-    raise Refused(sentence) if code >= _FINAL else Transient(sentence)
+    raise never(sentence) if code >= _FINAL else Transient(sentence)
 
 
 def _said(text: bytes) -> str:

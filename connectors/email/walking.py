@@ -26,6 +26,8 @@ PIECE: Final = 1024 * 1024
 HELD_TRIES: Final = 6  # of a mail that the server lists and does not hand out: over an hour
 HELD_AGAIN: Final = timedelta(minutes=12)
 HELD_MOST: Final = 20  # mails of one folder; where it is more, the server is in trouble and not the mails
+HELD_IN_VAIN: Final = 3  # mails at once, where no other comes instead: the same
+HANDS_OUT_NONE: Final = "The mail server does not hand out mails that it has."
 NOT_HANDED_OUT: Final = "The server lists this mail but does not hand it out."
 
 _VERSION: Final = 1
@@ -179,18 +181,24 @@ class Folders:
         comes as withheld. Where the server gives up over a page (Dovecot hangs up when it cannot open one file), half
         as many are asked for, until it is one mail that is to blame.
         """
+        before = Place.of(cursor)
         refused: set[int] = set()
+        withheld: tuple[Withheld, ...] = ()
+        left = budget
         while True:
             walk, self._walk = self._walk, None  # it goes on only when the page has come
-            ask = _Ask(folder=folder, place=Place.of(cursor), budget=budget, refused=frozenset(refused))
+            ask = _Ask(folder=folder, place=Place.of(cursor), budget=left, refused=frozenset(refused))
             try:
                 batch, self._walk = self._imap.run(lambda client: self._page(client, walk, ask))  # noqa: B023
             except _Stumbled as stumble:
                 self._imap.lose()
                 refused |= set(stumble.uids) if len(stumble.uids) == 1 else set()
-                budget = replace(budget, items=max(1, len(stumble.uids) // 2))
-            else:
-                return batch
+                left = replace(left, items=max(1, len(stumble.uids) // 2))
+                continue
+            withheld += batch.withheld
+            if batch.raws or not _is_in_vain(before, batch) or not batch.more:
+                return replace(batch, withheld=withheld)
+            cursor = batch.cursor  # is it these mails, or does the server hand out none at all?
 
     def one(self, folder: str, external_id: str) -> Raw | None:
         """One mail once more; ``None`` where it is gone, Transient where it is still not handed out."""
@@ -273,7 +281,7 @@ class Folders:
         walk.place = replace(walk.place, held=tuple(one for one in held if one.uid not in given_up))
         if len(walk.place.held) > HELD_MOST:
             _forget(raws)
-            raise Transient("The mail server does not hand out mails that it has.")
+            raise Transient(HANDS_OUT_NONE)
         validity = walk.place.uidvalidity
         return tuple(Withheld(external_id=f"{validity}:{uid}", reason=NOT_HANDED_OUT) for uid in sorted(given_up))
 
@@ -288,6 +296,18 @@ class Folders:
                 raise Transient(NOT_HANDED_OUT)
             return None
         return Raw(external_id=f"{uidvalidity}:{uid}", content=content, arrived_at=seen[uid].arrived_at)
+
+
+def _is_in_vain(before: Place | None, batch: Batch) -> bool:
+    """Whether a page that brings nothing holds mails back; raises Transient where that is all that it does.
+
+    A server that hands out none of several mails is in trouble itself, and that is to be seen at once.
+    """
+    after = Place.of(batch.cursor)
+    held = (len(after.held) if after else 0) - (len(before.held) if before else 0)
+    if not batch.raws and held > HELD_IN_VAIN:
+        raise Transient(HANDS_OUT_NONE)
+    return held > 0
 
 
 def _status(client: Client, folder: str) -> Mapping[bytes, int]:

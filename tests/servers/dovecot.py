@@ -88,6 +88,11 @@ class Dovecot:
             imaps=self.imaps_port if self._tls else 0,
         )
 
+    @property
+    def certificate(self) -> Certificate:
+        """What it shows to whoever calls, for a server between it and them."""
+        return self._made
+
     # What a test does with it.
 
     @contextlib.contextmanager
