@@ -130,7 +130,6 @@ class Reader:
         self._plain = plain
         self._show = show
         self.contents = Contents()
-        self.rows: dict[str, int] = {}  # counted by whoever reads them
 
     def members(self) -> Iterator[Member]:
         """Every member but the manifest, in order. Raises Damaged, naming the member at which it shows."""
@@ -144,13 +143,13 @@ class Reader:
                     if name == MANIFEST:
                         self._compare(json.loads(file.read()))
                         is_whole = True
-                    else:
-                        yield from self._member(header, file)
+                        break  # what comes after it is vouched for by nothing
+                    yield from self._member(header, file)
             while self._plain.read(CHUNK):
                 pass
         except Damaged as damaged:
             raise Damaged(damaged.at, name) from damaged
-        except (tarfile.TarError, EOFError, ValueError, KeyError, AttributeError) as error:
+        except (tarfile.TarError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise Damaged(self._plain.position, name) from error
         if not is_whole:
             raise Damaged(self._plain.position, "what should be its end")

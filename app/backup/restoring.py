@@ -8,14 +8,18 @@ Bytes that were put by then are orphans, which the sweep of the store removes.
 from __future__ import annotations
 
 import json
+import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from gzip import BadGzipFile
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, BinaryIO, Final
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.schema import AddConstraint, DropConstraint
 
@@ -37,6 +41,7 @@ from app.store import Store, open_store
 
 _AT_ONCE: Final = 64  # objects put together
 _HELD: Final = 16 * 1024 * 1024  # bytes of them, at most about this
+_NOT_OURS: Final = (ValueError, LookupError, TypeError, EOFError, BadGzipFile, zlib.error, IntegrityError, DataError)
 _STORE_TABLES: Final = ("blob", "blob_chunk")  # a restore that failed may have left bytes there
 
 
@@ -84,6 +89,7 @@ class _Restore:
     reader: Reader
     keys: Keys | None = None
     erasures: str = ""
+    rows: Counter[str] = field(default_factory=Counter)  # table → how many were inserted
     waiting: list[tuple[int, str, bytes]] = field(default_factory=list)  # objects to put together
 
     def run(self) -> Restored:
@@ -107,11 +113,20 @@ class _Restore:
         _readable(json.loads(member.content()))
 
     def _take(self, session: Session, store: Store, member: Member) -> None:
+        """Raises Problem where a member is whole, and yet nothing that ``making`` writes: somebody else made it."""
+        try:
+            self._put_in_place(session, store, member)
+        except _NOT_OURS as error:
+            raise Problem(
+                "The backup has something in %(name)s that does not belong there.", name=member.name
+            ) from error
+
+    def _put_in_place(self, session: Session, store: Store, member: Member) -> None:
         if member.name.startswith(STORE):
             self._object(store, member)
         elif member.name.startswith(ROWS):
             table = member.name.split("/")[1]
-            self.reader.rows[table] = self.reader.rows.get(table, 0) + _load(session, table, member.content())
+            self.rows[table] += _load(session, table, member.content())
         elif member.name == KEYS:
             self.keys = self._fitting(member.content().decode())
         elif member.name == ERASURES:
@@ -147,6 +162,8 @@ class _Restore:
         """What comes after the rows: doubts, erasures, words, keys."""
         if self.keys is None:
             raise Problem("The backup holds no keys.")
+        if self.rows != Counter(self.reader.contents.rows):
+            raise Problem("The backup does not hold as many rows as it says.")
         _count_on(session)
         settle(session)
         repeated = repeat(session, self.keys.ids, self._every_erasure())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta
 from enum import Enum
@@ -19,6 +20,7 @@ PART: Final = 1024 * 1024  # bytes of rows in one member
 _AT_A_TIME: Final = 100  # rows: a message may have 30 MB
 _INSERTED_AT_ONCE: Final = 500
 _QUICKLY: Final = 1  # how hard to pack
+_UNFIT: Final = re.compile("[\x00\ud800-\udfff]")  # no character at all, and half of one
 
 # What a backup leaves out, and why. A new table belongs into this list, or is in the backup.
 WORKINGS: Final = {
@@ -46,12 +48,12 @@ def left_out() -> list[sa.Table]:
 def dump(session: Session, table: sa.Table) -> Iterator[tuple[int, bytes]]:
     """All rows of a table in parts of about a megabyte: how many rows, and the part, packed."""
     query = sa.select(*table.columns).order_by(*table.primary_key.columns)
-    lines: list[bytes] = []
+    lines: list[bytes] = []  # in ASCII: half a character, which JSON can hold, has no other form
     size = 0
     names = [column.name for column in table.columns]
     for row in session.execute(query.execution_options(yield_per=_AT_A_TIME)):
         values = {name: _plain(value) for name, value in zip(names, row, strict=True)}
-        lines.append(json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode())
+        lines.append(json.dumps(values, separators=(",", ":")).encode())
         size += len(lines[-1])
         if size >= PART:
             yield len(lines), _packed(lines)
@@ -61,7 +63,7 @@ def dump(session: Session, table: sa.Table) -> Iterator[tuple[int, bytes]]:
 
 
 def load(session: Session, table: sa.Table, part: bytes) -> int:
-    """Insert the rows of a part; how many. Raises ValueError or KeyError where it is none."""
+    """Insert the rows of a part; how many. Raises ValueError, LookupError or TypeError where it is none."""
     rows = [_row(table, json.loads(line)) for line in gzip.decompress(part).splitlines()]
     insert = sa.insert(table)
     for first in range(0, len(rows), _INSERTED_AT_ONCE):
@@ -94,7 +96,16 @@ def _value(kind: sa.types.TypeEngine[Any], plain: Any) -> Any:
     if isinstance(kind, sa.Enum) and kind.enum_class is not None:
         return kind.enum_class(plain)
     read = next((how for of, how in _READ if isinstance(kind, of)), None)
-    return plain if read is None else read(plain)
+    return _fit(plain) if read is None else read(plain)
+
+
+def _fit(plain: Any) -> Any:
+    """Words as both databases hold them: SQLite takes some that PostgreSQL refuses, and no row must stop a restore."""
+    if isinstance(plain, str):
+        return _UNFIT.sub("\N{REPLACEMENT CHARACTER}", plain)
+    if isinstance(plain, list):
+        return [_fit(one) for one in plain]
+    return {_fit(name): _fit(one) for name, one in plain.items()} if isinstance(plain, dict) else plain
 
 
 _READ: Final[tuple[tuple[type[sa.types.TypeEngine[Any]], Callable[[Any], Any]], ...]] = (

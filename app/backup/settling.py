@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from app import jobs
 from app.audit.actions import record
 from app.cases.models import Case
-from app.channels.models import Account, State, Stream
+from app.channels.models import Access, Account, State, Stream
 from app.clock import now
 from app.messages import index
 from app.messages.models import File, Message
@@ -37,8 +37,7 @@ def settle(session: Session) -> None:
     _update(session, SignIn, SignIn.ended_at.is_(None), {"ended_at": at})
     _update(session, Link, sa.and_(Link.used_at.is_(None), Link.ends_at > at), {"ends_at": at})
     _update(session, Notice, Notice.state == NoticeState.QUEUED, {"state": NoticeState.FAILED, "trouble": _NOT_SENT})
-    begun = Account.state.in_([State.TRYING, State.SIGNING_IN])
-    _update(session, Account, begun, {"state": State.REMOVED, "sealed": None})
+    _give_up_connecting(session)
     _update(session, Account, sa.true(), {"lease_by": "", "lease_until": None})
     _update(session, Stream, sa.true(), {"next_at": at})
     _doubt_replies(session)
@@ -59,6 +58,13 @@ def index_words(session: Session) -> None:
             index.add(session, message, reference, *names.get(message.id, ()))
         last_id = ids[-1]
         session.expunge_all()
+
+
+def _give_up_connecting(session: Session) -> None:
+    """Accounts that were just being connected: whoever did so has left the page."""
+    begun = Account.state.in_([State.TRYING, State.SIGNING_IN])
+    session.execute(sa.delete(Access).where(Access.account_id.in_(sa.select(Account.id).where(begun))))
+    _update(session, Account, begun, {"state": State.REMOVED, "sealed": None})
 
 
 def _doubt_replies(session: Session) -> None:

@@ -242,9 +242,12 @@ class Picture(Base):
 
 
 class ErasedMessage(Base):
-    """A message that was erased, known by an HMAC of its ids alone: when it is fetched again, it stays away."""
+    """A message that was erased, known by an HMAC of its ids alone: when it is fetched again, it stays away.
+
+    The office may not be there: a restored backup can be older than an office in which somebody was erased.
+    """
 
     __tablename__ = "erased_message"
 
-    office_id: Mapped[int] = mapped_column(sa.ForeignKey("office.id"), primary_key=True)
+    office_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     mark: Mapped[str] = mapped_column(sa.String(64), primary_key=True)

@@ -40,13 +40,13 @@ def append(folder: Path, erasures: Iterable[Erasure]) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     lines = "".join(f"{json.dumps(asdict(erasure))}\n" for erasure in erasures)
     descriptor = os.open(_file(folder), os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with os.fdopen(descriptor, "r+b", buffering=0) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         _cut_what_is_not_whole(descriptor)
-        os.write(descriptor, lines.encode())
+        left = lines.encode()
+        while left:  # a disk that is nearly full takes a part, and says so at the next one only
+            left = left[file.write(left) :]
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
     _sync(folder)
 
 

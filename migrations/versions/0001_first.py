@@ -69,6 +69,14 @@ def upgrade() -> None:
     )
     op.create_index("ix_blob_office_id_put_at", "blob", ["office_id", "put_at"], unique=False)
     op.create_table(
+        "erased_message",
+        sa.Column(
+            "office_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.Column("mark", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("office_id", "mark", name=op.f("pk_erased_message")),
+    )
+    op.create_table(
         "heartbeat",
         sa.Column("worker", sa.String(), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
@@ -230,13 +238,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_closure")),
     )
     op.create_index(op.f("ix_closure_office_id"), "closure", ["office_id"], unique=False)
-    op.create_table(
-        "erased_message",
-        sa.Column("office_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("mark", sa.String(length=64), nullable=False),
-        sa.ForeignKeyConstraint(["office_id"], ["office.id"], name=op.f("fk_erased_message_office_id")),
-        sa.PrimaryKeyConstraint("office_id", "mark", name=op.f("pk_erased_message")),
-    )
     op.create_table(
         "link",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),

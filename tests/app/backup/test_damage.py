@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import json
 import stat
 import tarfile
 from pathlib import Path
@@ -10,12 +12,14 @@ from pathlib import Path
 import pytest
 
 from app.backup import making
+from app.backup.archive import ABOUT, MANIFEST, Writer
 from app.backup.envelope import Damaged, Key, Lock, opened, sealed
 from app.backup.making import make, make_file
 from app.backup.restoring import restore, verify
 from app.db import Database
 from app.deployment import Deployment
 from app.errors import Invalid, Problem
+from app.secrets import as_text
 from tests import make as rows
 from tests.app.backup.conftest import KEY, LOCK, EmptyInstall, backed_up
 
@@ -52,6 +56,66 @@ def test_an_archive_without_its_manifest_is_not_whole() -> None:
         tar.addfile(tarfile.TarInfo("keys.json"))
     file.seek(0)
     with pytest.raises(Damaged, match="in what should be its end"):
+        verify(file, KEY)
+
+
+def made_elsewhere(deployment: Deployment, *members: tuple[str, bytes], after: bool = False) -> io.BytesIO:
+    """A file that any age program can make of ``members``, as a backup is made: whole, and closed for us."""
+    file = io.BytesIO()
+    with sealed(file, LOCK) as plain, deployment.database.reading() as session:
+        writer = Writer(plain)
+        given = [(ABOUT, making._about(session).encode()), *members]
+        for name, content in given[:-1] if after else given:
+            writer.add(name, content)
+        manifest = json.dumps(writer.contents.as_json()).encode()
+        writer.add(MANIFEST, manifest)
+        if after:
+            writer.add(*given[-1])
+        writer._tar.close()
+    file.seek(0)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("store/x/y", b"x"),
+        ("store/1", b"x"),
+        ("rows", b"x"),
+        ("rows/office/1", b"not packed"),
+        ("rows/office/1", gzip.compress(b"x")[:-8]),
+        ("rows/office/1", gzip.compress(b"[1]")),
+        ("rows/office/1", gzip.compress(b'{"id": "one"}')),
+        ("rows/nothing/1", gzip.compress(b"")),
+        ("keys.json", b"[]"),
+        ("../../keys.json", b"x"),
+    ],
+)
+def test_what_was_not_made_by_a_backup_is_refused_in_a_sentence(
+    deployment: Deployment, empty: EmptyInstall, name: str, content: bytes
+) -> None:
+    target = empty("sqlite")
+    with pytest.raises(Problem):
+        restore(target, made_elsewhere(deployment, (name, content)), KEY)
+    assert sorted(path.name for path in target.data.parent.rglob("keys.json")) == ["keys.json"]  # the first install's
+    assert not (target.data / "keys").exists()
+
+
+def test_what_comes_after_the_manifest_is_not_taken(deployment: Deployment, empty: EmptyInstall) -> None:
+    keys = as_text(deployment.keys).encode()
+    with pytest.raises(Problem, match="The backup holds no keys"):
+        restore(empty("sqlite"), made_elsewhere(deployment, ("keys.json", keys), after=True), KEY)
+
+
+@pytest.mark.parametrize("manifest", [b"[]", b"1", b"{}"])
+def test_a_manifest_that_is_none_is_called_damaged(manifest: bytes) -> None:
+    file = io.BytesIO()
+    with sealed(file, LOCK) as plain:
+        writer = Writer(plain)
+        writer.add(MANIFEST, manifest)
+        writer._tar.close()
+    file.seek(0)
+    with pytest.raises(Damaged, match=r"in manifest\.json"):
         verify(file, KEY)
 
 

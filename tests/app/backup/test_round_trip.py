@@ -85,6 +85,23 @@ def _large(rows_of: dict[str, list[tuple[object, ...]]]) -> str:
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_what_only_one_database_can_hold_stops_neither_backup_nor_restore(
+    deployment: Deployment, database: Database, empty: EmptyInstall, kind: str
+) -> None:
+    if not database.is_sqlite:
+        return
+    with database.transaction() as session:
+        make.message(session, text="a\x00b", recipients={"to": [["half \ud83d", "ann@x.example"]]})
+    target = empty(kind)
+    restore(target, backed_up(deployment), KEY)
+    restored = deploy(target)
+    with restored.database.reading() as session:
+        message = session.scalars(sa.select(Message)).one()
+    assert (message.text, message.recipients) == ("a\ufffdb", {"to": [["half \ufffd", "ann@x.example"]]})
+    restored.close()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_the_next_ids_follow_those_that_were_restored(deployment: Deployment, empty: EmptyInstall, kind: str) -> None:
     message_id = fill(deployment)
     target = empty(kind)

@@ -17,7 +17,9 @@ from app.backup.restoring import restore
 from app.clock import now
 from app.db import Base, Database
 from app.deployment import Deployment, deploy, make_ready
+from app.messages.erased import is_erased
 from app.messages.models import Conversation, File, Message, Sighting
+from app.retention import ledger
 from app.settings import Settings
 from app.staff.models import SignIn
 from app.store import Gone
@@ -144,6 +146,20 @@ def test_whoever_was_erased_since_is_erased_again_and_stays_away(
     with pytest.raises(Gone):
         again.deployment.store.size(box.office_id, raw)
     again.deployment.close()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_an_erasure_in_an_office_that_came_later_does_not_stop_a_restore(
+    deployment: Deployment, empty: EmptyInstall, kind: str
+) -> None:
+    target = empty(kind)
+    later = ledger.Erasure(at=now().isoformat(), office_id=77, people=((1, now().isoformat()),), marks=("a" * 64,))
+    ledger.append(target.erasures_folder, [later])
+    assert restore(target, backed_up(deployment), KEY).erased == 0
+    restored = deploy(target)
+    with restored.database.reading() as session:
+        assert is_erased(session, 77, "a" * 64)
+    restored.close()
 
 
 def _going_on(box: Box, install: Settings, file: io.BytesIO) -> Box:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -309,6 +311,24 @@ def test_the_list_grows_and_a_line_cut_short_is_passed_over(tmp_path: Path) -> N
     ledger.append(tmp_path, [first])
     with (tmp_path / "erasures.jsonl").open("a") as file:
         file.write('{"at": "2026-04')
+    assert list(ledger.read(ledger.text(tmp_path))) == [first]
+    ledger.append(tmp_path, [first])
+    assert list(ledger.read(ledger.text(tmp_path))) == [first, first]
+
+
+def test_a_disk_that_is_full_is_told_and_leaves_the_list_as_it_was(tmp_path: Path) -> None:
+    first = ledger.Erasure(at="2026-04-07T08:00:00+00:00", office_id=1, people=((5, "2026"),), marks=("a",))
+    ledger.append(tmp_path, [first])
+    large = ledger.Erasure(at="2026-04-07T08:00:00+00:00", office_id=1, people=((6, "2026"),), marks=("b" * 5000,))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))  # what is written is cut there, as on a full disk
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            ledger.append(tmp_path, [large])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
     assert list(ledger.read(ledger.text(tmp_path))) == [first]
     ledger.append(tmp_path, [first])
     assert list(ledger.read(ledger.text(tmp_path))) == [first, first]
