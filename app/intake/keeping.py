@@ -295,11 +295,11 @@ def _joins(session: Session, arrival: _Arrival, message: Message, who: Who, conv
 def _ours(session: Session, arrival: _Arrival) -> Fate:
     """What the councillor wrote in the platform's own app; where it answers nothing, it is no business of ours."""
     run, ids = arrival.run, threading.known_by(arrival.item)
-    conversation = threading.knowing(session, run.office_id, run.channel, ids, audience=arrival.item.audience)
-    if conversation is None:
+    known = threading.knowing(session, run.office_id, run.channel, ids, audience=arrival.item.audience)
+    if not known:
         _taken(session, arrival.waiting, None)
         return Fate.OURS
-    return _answered_elsewhere(session, arrival, conversation)
+    return _answered_elsewhere(session, arrival, known[0])
 
 
 def _sent(session: Session, arrival: _Arrival) -> Fate | None:

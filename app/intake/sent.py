@@ -7,6 +7,7 @@ that a resident wrote and somebody dragged there, stops no clock.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,17 +39,24 @@ def state_of_reply(session: Session, office_id: int, item: Item) -> Sending | No
 def found(session: Session, office_id: int, channel: str, item: Item) -> Found | None:
     """What a mail in the folder goes on with; ``None`` where it is nothing to the office.
 
-    What a program wrote by itself, such as a note of absence, answers nobody.
+    Several conversations may know the mail that it answers, as anybody begins one who names that: it goes on with the
+    one in which those wrote whom it is addressed to, before those who have a copy. What a program wrote by itself, such
+    as a note of absence, answers nobody.
     """
     ids = [one for one in threading.known_by(item) if one != item.platform_id]
-    conversation = threading.knowing(session, office_id, channel, ids, audience=item.audience) if ids else None
-    if conversation is None or conversation.partner is not Partner.RESIDENT:
-        return None
-    residents = _residents(session, conversation)
-    if item.author.external_id in residents:
-        return Found(conversation, is_residents=True)
-    goes_to = {one.external_id for one in (*item.to, *item.cc)}
-    return Found(conversation, is_residents=False) if goes_to & residents and not item.is_auto else None
+    knowing = threading.knowing(session, office_id, channel, ids, audience=item.audience) if ids else ()
+    wrote = [(one, _residents(session, one)) for one in knowing if one.partner is Partner.RESIDENT]
+    theirs = _first(wrote, {item.author.external_id})
+    if theirs is not None:
+        return Found(theirs, is_residents=True)
+    to, cc = ({one.external_id for one in people} for people in (item.to, item.cc))
+    answered = None if item.is_auto else _first(wrote, to) or _first(wrote, cc)
+    return None if answered is None else Found(answered, is_residents=False)
+
+
+def _first(wrote: Iterable[tuple[Conversation, set[str]]], addresses: set[str]) -> Conversation | None:
+    """The first conversation in which one of these has written."""
+    return next((conversation for conversation, residents in wrote if residents & addresses), None)
 
 
 def _residents(session: Session, conversation: Conversation) -> set[str]:

@@ -7,7 +7,7 @@ known id from a stranger begins a conversation of its own that says what it look
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -117,21 +117,14 @@ def _is_used(session: Session, office_id: int, channel: str, platform_id: str) -
 
 
 def knowing(
-    session: Session, office_id: int, channel: str, ids: Iterable[str], *, audience: Audience
-) -> Conversation | None:
-    """The newest conversation that knows one of these ids, whoever took part: for what we wrote ourselves."""
-    return session.scalar(
-        sa.select(Conversation)
-        .join(Mention, Mention.conversation_id == Conversation.id)
-        .where(
-            Mention.office_id == office_id,
-            Mention.channel == channel,
-            Mention.external_id.in_(list(ids)),
-            Conversation.audience == audience,
-        )
-        .order_by(Conversation.id.desc())
-        .limit(1)
+    session: Session, office_id: int, channel: str, ids: Collection[str], *, audience: Audience
+) -> Sequence[Conversation]:
+    """The conversations that know one of these ids, newest first, whoever took part: for what we wrote ourselves."""
+    mentioned = sa.select(Mention.conversation_id).where(
+        Mention.office_id == office_id, Mention.channel == channel, Mention.external_id.in_(ids)
     )
+    query = sa.select(Conversation).where(Conversation.id.in_(mentioned), Conversation.audience == audience)
+    return session.scalars(query.order_by(Conversation.id.desc())).all()
 
 
 def remember(session: Session, conversation: Conversation, ids: Iterable[str], identity_id: int | None) -> None:

@@ -88,6 +88,24 @@ def test_a_resident_copied_in_is_answered(office: Desk) -> None:
     assert [message.direction for message in office.messages()][-1] is Direction.OUTBOUND
 
 
+def test_an_answer_is_found_although_a_stranger_has_named_the_same_mail_since(office: Desk) -> None:
+    office.platform.post("<2@d>", author="depot@council.example", answers="<1@r>", text="Who is it?", arrived=MONDAY)
+    office.fetch()
+    file(office, "<3@fernmoor>")
+    asked, stranger, answer = office.messages()
+    assert answer.direction is Direction.OUTBOUND
+    assert answer.conversation_id == asked.conversation_id != stranger.conversation_id
+
+
+def test_an_answer_to_a_stranger_who_named_the_same_mail_leaves_the_resident_waiting(office: Desk) -> None:
+    office.platform.post("<2@d>", author="depot@council.example", answers="<1@r>", text="Who is it?", arrived=MONDAY)
+    office.fetch()
+    file(office, "<3@fernmoor>", to=["depot@council.example"])
+    asked, stranger, answer = office.messages()
+    assert answer.conversation_id == stranger.conversation_id != asked.conversation_id
+    assert owed(office) == {ObligationState.OPEN, ObligationState.MET}
+
+
 def test_a_residents_letter_that_somebody_dragged_there_is_theirs(office: Desk) -> None:
     file(office, "<2@r>", author=HESTER, to=[OWN], text="Still not collected.")
     assert [message.direction for message in office.messages()] == [Direction.INBOUND, Direction.INBOUND]
