@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from app.cases.models import Case, Decision, Note
 from app.messages import erased, index
-from app.messages.models import Conversation, Direction, File, Mention, Message, Picture, Revision, Sighting
+from app.messages.models import Conversation, Direction, File, Mention, Message, Partner, Picture, Revision, Sighting
 from app.people.models import Identity, Person
 from app.replies.models import Draft, Enclosure, Reply, Sending
 from app.secrets import keyed_hash
@@ -24,12 +24,13 @@ _NOT_YET_OUT: Final = (Sending.QUEUED, Sending.FAILED, Sending.UNCERTAIN)
 
 
 def conversations(person_ids: Collection[int]) -> sa.Select[int]:
-    """Those in which the person is answered."""
-    return sa.select(Conversation.id).where(Conversation.person_id.in_(person_ids))
+    """Those in which the person is answered, and those in which a case of theirs was passed on to somebody else."""
+    passed_on = sa.and_(Conversation.case_id.in_(cases(person_ids)), Conversation.partner != Partner.RESIDENT)
+    return sa.select(Conversation.id).where(sa.or_(Conversation.person_id.in_(person_ids), passed_on))
 
 
 def messages(person_ids: Collection[int]) -> sa.Select[int]:
-    """What they wrote, and what was written to them."""
+    """What they wrote, what was written to them, and what was passed on of it. What others answered is theirs."""
     answers = sa.and_(Message.conversation_id.in_(conversations(person_ids)), Message.direction == Direction.OUTBOUND)
     return sa.select(Message.id).where(sa.or_(Message.person_id.in_(person_ids), answers))
 
@@ -40,13 +41,13 @@ def cases(person_ids: Collection[int]) -> sa.Select[int]:
 
 
 def replies(person_ids: Collection[int]) -> sa.Select[int]:
-    """What went, or was to go, to them."""
+    """What went, or was to go, to them; and on their cases to whomever those were passed on to."""
     in_theirs = Reply.conversation_id.in_(conversations(person_ids))
     return sa.select(Reply.id).where(sa.or_(Reply.person_id.in_(person_ids), in_theirs))
 
 
 def drafts(person_ids: Collection[int]) -> sa.Select[int]:
-    """What is being written to them, or noted about them."""
+    """What is being written to them or passed on of them, or noted about them."""
     to_them = Draft.conversation_id.in_(conversations(person_ids))
     return sa.select(Draft.id).where(sa.or_(to_them, Draft.case_id.in_(cases(person_ids))))
 
@@ -185,7 +186,7 @@ def _forget_cases(session: Session, person_ids: Collection[int]) -> None:
     talked = sa.select(Conversation.case_id).where(Conversation.id.in_(conversations(person_ids)))
     _update(session, Case, sa.or_(Case.id.in_(theirs), Case.id.in_(talked)), {"snippet": ""})
     words = {"subject": "", "thread_id": "", "context": {}}
-    _update(session, Conversation, Conversation.person_id.in_(person_ids), words)
+    _update(session, Conversation, Conversation.id.in_(conversations(person_ids)), words)
 
 
 def _forget_who(session: Session, key: str, office_id: int, person_ids: Collection[int]) -> None:

@@ -12,13 +12,14 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.audit import sealing
-from app.cases.models import Case, Decision, DecisionKind, Note, Obligation, Status
+from app.cases.models import Case, Decision, DecisionKind, Note, Obligation, Purpose, Status
 from app.clock import now
 from app.db import Base, Database, load_models
 from app.deployment import Deployment
 from app.errors import Conflict, Missing, Problem
 from app.messages import index
-from app.messages.models import Conversation, Mention, Message, Participant, Revision, Sighting
+from app.messages.models import Conversation, Direction, Mention, Message, Participant, Partner, Revision, Sighting
+from app.office.models import Office
 from app.people.models import Identity, Person
 from app.replies.models import Enclosure, Reply, Sending
 from app.replies.recipients import addressing
@@ -182,6 +183,33 @@ def test_bytes_that_somebody_else_sent_too_stay(database: Database, deployment: 
         make.file(session, message=other, sha256=known.hashes[1])
     erase(deployment, known.office_id, known.person_id, by=None)
     assert deployment.store.read(known.office_id, known.hashes[1]) == f"{SECRET} file".encode()
+
+
+def test_what_was_passed_on_to_an_officer_goes_and_the_answer_is_the_officers(
+    database: Database, deployment: Deployment
+) -> None:
+    known = somebody(database, deployment)
+    with database.transaction() as session:
+        officer = _person(session, known.office_id)
+        thread = make.conversation(
+            session,
+            case=session.get_one(Case, known.case_id),
+            person_id=officer.id,
+            partner=Partner.OFFICER,
+            subject=SECRET,
+        )
+        staff = make.staff(session, office=session.get_one(Office, known.office_id))
+        passed_on = make.reply(session, conversation=thread, staff=staff, text=SECRET, state=Sending.SENT)
+        words = {"direction": Direction.OUTBOUND, "purpose": Purpose.REFERRAL, "person_id": None}
+        message = make.message(session, conversation=thread, text=SECRET, reply_id=passed_on.id, **words)
+        make.file(session, message=message, name=SECRET)
+        make.message(session, conversation=thread, subject="Lamp", text="It is on our list.")
+
+    taken = erase(deployment, known.office_id, known.person_id, by=None)
+
+    assert (taken.messages, taken.replies, taken.files, taken.others) == (2, 2, 2, 1)
+    assert SECRET not in held(database)
+    assert "It is on our list." in held(database)
 
 
 def _person(session: Session, office_id: int) -> Person:
