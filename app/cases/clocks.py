@@ -351,6 +351,15 @@ def held(session: Session, case_id: int) -> Case:
     return hold(session, [case_id])[0]
 
 
+def held_of(session: Session, conversation: Conversation) -> Case:
+    """``held`` for the case of ``conversation``, which may just have been joined to another."""
+    while True:
+        case = held(session, conversation.case_id)
+        session.refresh(conversation)
+        if conversation.case_id == case.id:
+            return case
+
+
 def lead(session: Session, case: Case) -> None:
     """Write on the case the most urgent of what is owed: its rank, its date, and the conversation it is owed in.
 

@@ -66,9 +66,15 @@ def split_off(session: Session, rules: Rules, conversation: Conversation, *, by:
 
 
 def _move(session: Session, rules: Rules, conversation: Conversation, into: Case) -> None:
-    """Messages and obligations go along; both cases show afterwards what is left on them."""
+    """Messages and obligations go along; both cases show afterwards what is left on them.
+
+    Raises Conflict where somebody else has moved it a moment ago.
+    """
     left_id = conversation.case_id
     clocks.hold(session, [left_id, into.id])
+    session.refresh(conversation)
+    if conversation.case_id != left_id:
+        raise Conflict("Somebody has just moved this conversation to another case.")
     left = session.get_one(Case, left_id)
     into.is_unread = into.is_unread or left.is_unread
     clocks.move(session, rules, conversation, into)

@@ -153,7 +153,7 @@ def _taken(session: Session, waiting: Waiting, message_id: int | None) -> None:
 def _seen_again(session: Session, run: Run, waiting: Waiting, item: Item, message: Message) -> Fate:
     """The same message in another folder or account, or the same post in other words."""
     _taken(session, waiting, message.id)
-    case = session.get_one(Case, message.case_id, with_for_update=True)
+    case = clocks.held(session, message.case_id)
     if case.category == SUSPECTED_SPAM and waiting.stream_id not in run.junk:
         case.category = ""  # its owner, or the mail server, has moved it out of the junk folder
     if item.fingerprint or item.text == _latest_words(session, message):
@@ -199,9 +199,9 @@ def _is_in_flight(session: Session, run: Run, item: Item) -> bool:
 
 
 def _came_back(session: Session, run: Run, item: Item) -> Reply | None:
-    """The reply of ours that a delivery report is about."""
+    """The reply of ours that a delivery report is about, held: it may just be written down as sent."""
     query = sa.select(Reply).where(Reply.office_id == run.office_id, Reply.platform_id.in_(item.bounced))
-    return session.scalars(query.order_by(Reply.id).limit(1)).first()
+    return session.scalars(query.order_by(Reply.id).limit(1).with_for_update()).first()
 
 
 def _reported(session: Session, arrival: _Arrival, reply: Reply) -> Fate:
@@ -282,7 +282,7 @@ def _begins(
 def _joins(session: Session, arrival: _Arrival, message: Message, who: Who, conversation: Conversation) -> None:
     """A message that goes on with a conversation."""
     run = arrival.run
-    case = session.get_one(Case, conversation.case_id, with_for_update=True)
+    case = clocks.held_of(session, conversation)
     conversation.window_ends_at = _window_ends_at(arrival) or conversation.window_ends_at
     case.has_files = case.has_files or _has_files(arrival)
     if case.person_id == who.person_id:
@@ -325,7 +325,7 @@ def _passed_over(session: Session, waiting: Waiting) -> Fate:
 def _answered_elsewhere(session: Session, arrival: _Arrival, conversation: Conversation) -> Fate:
     """An answer that was given without us. It counts with the platform's time (domain.md section 2, rule 4)."""
     run, ids = arrival.run, threading.known_by(arrival.item)
-    case = session.get_one(Case, conversation.case_id, with_for_update=True)
+    case = clocks.held_of(session, conversation)
     message = _message(arrival)
     message.direction, message.state = Direction.OUTBOUND, MessageState.HANDLED
     message.person_id, message.purpose = conversation.person_id, Purpose.ANSWER.value

@@ -68,7 +68,7 @@ def save_draft(
     session: Session, conversation: Conversation, *, mode: Mode, words: Words, by: int, at: datetime
 ) -> Draft | None:
     """Keep what is being written; nothing left of it means no draft. One per person, conversation and mode."""
-    case = clocks.held(session, conversation.case_id)
+    case = clocks.held_of(session, conversation)
     draft = _draft(session, conversation, mode, by)
     has_files = draft is not None and bool(enclosures.of_draft(session, draft.id))
     if not (words.text.strip() or words.to or words.cc or has_files):
@@ -96,7 +96,7 @@ def enclose(
 
     Raises Invalid for a file that does not fit into the ``most`` bytes that can go along; those that do are kept.
     """
-    case = clocks.held(session, conversation.case_id)
+    case = clocks.held_of(session, conversation)
     draft = _draft(session, conversation, Mode.REPLY, by)
     draft = draft or _new_draft(session, conversation, mode=Mode.REPLY, by=by, at=at)
     _write(draft, words, at)
@@ -110,7 +110,7 @@ def enclose(
 
 def discard_draft(session: Session, conversation: Conversation, *, mode: Mode, by: int) -> None:
     """Throw away what was being written."""
-    case = clocks.held(session, conversation.case_id)
+    case = clocks.held_of(session, conversation)
     draft = _draft(session, conversation, mode, by)
     if draft is not None:
         enclosures.drop(session, draft)
@@ -134,7 +134,7 @@ def queue(session: Session, rules: Rules, conversation: Conversation, *, words: 
     if len(text) > MOST_CHARACTERS:
         raise Invalid("This is too long to send: %(most)s characters at most.", field="text", most=MOST_CHARACTERS)
     _check_promise(words, at)
-    clocks.held(session, conversation.case_id)  # what comes in from here on was not there when this was submitted
+    clocks.held_of(session, conversation)  # what comes in from here on was not there when this was submitted
     going = _going(session, conversation)
     if going is not None:
         if going.state is Sending.QUEUED and (going.by_id, going.text, going.purpose) == (by, text, words.purpose):

@@ -92,7 +92,7 @@ def give_up(session: Session, conversation: Conversation, *, by: int, at: dateti
 
     ``False`` where there is something in it, and it stays as it is.
     """
-    case = clocks.held(session, conversation.case_id)
+    case = clocks.held_of(session, conversation)
     said = sa.exists().where(Message.case_id == case.id)
     sending = sa.exists().where(Reply.case_id == case.id, Reply.state != Sending.WITHDRAWN)
     kept = [sa.exists().where(one.case_id == case.id) for one in (Note, Draft)]

@@ -17,6 +17,7 @@ from app.replies.models import Draft, Reply
 def join(session: Session, conversation: Conversation, into: Case, *, by: int) -> None:
     """Have ``conversation`` go on in the case ``into``; raises as ``cases.joining.join`` does."""
     left_id = conversation.case_id
+    _hold_replies(session, conversation)
     joining.join(session, rules(session, conversation.office_id), conversation, into, by=by)
     _follow(session, conversation, left_id)
 
@@ -24,6 +25,7 @@ def join(session: Session, conversation: Conversation, into: Case, *, by: int) -
 def split_off(session: Session, conversation: Conversation, *, by: int) -> None:
     """Take ``conversation`` back to the case that it was joined from; raises as ``cases.joining.split_off`` does."""
     left_id = conversation.case_id
+    _hold_replies(session, conversation)
     joining.split_off(session, rules(session, conversation.office_id), conversation, by=by)
     _follow(session, conversation, left_id)
 
@@ -35,6 +37,12 @@ def by_reference(session: Session, office_id: int, reference: str) -> Case:
     if found is None:
         raise Invalid("There is no case %(reference)s in this office.", field="reference", reference=typed)
     return found
+
+
+def _hold_replies(session: Session, conversation: Conversation) -> None:
+    """Before the cases, as whoever writes down what became of a reply holds that first and its case then."""
+    replies = sa.select(Reply.id).where(Reply.conversation_id == conversation.id).order_by(Reply.id)
+    session.execute(replies.with_for_update())
 
 
 def _follow(session: Session, conversation: Conversation, left_id: int) -> None:

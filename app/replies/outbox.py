@@ -186,16 +186,16 @@ def probe_reply(deployment: Deployment, reply_id: int) -> datetime | None:
             found = _spoken(lambda: connection.probe(prepared), Transient)
     except ConnectorError:
         return now() + PROBE_AGAIN
-    if isinstance(found, Receipt):
-        accepted(deployment, reply_id, found)
-    elif found is None:
-        with deployment.database.transaction() as session:
-            _requeue(session, reply_id)
-    else:
-        with deployment.database.transaction() as session:
-            unknown = _held(session, reply_id)
-            if unknown is not None and unknown.state is Sending.UNCERTAIN:
-                unknown.trouble = ASK_A_PERSON
+    with deployment.database.transaction() as session:
+        reply = _held(session, reply_id)
+        if reply is None or reply.state is not Sending.UNCERTAIN:
+            return None  # a person, or a delivery report, has said meanwhile what became of it
+        if isinstance(found, Receipt):
+            _sent(session, deployment, reply, found)
+        elif found is None:
+            _requeue(session, reply)
+        else:
+            reply.trouble = ASK_A_PERSON
     return None
 
 
@@ -434,14 +434,12 @@ def _in_doubt(session: Session, reply: Reply, why: str) -> None:
     record(session, "uncertain", "reply", reply.id, office_id=reply.office_id, by=None, case=reply.case_id)
 
 
-def _requeue(session: Session, reply_id: int) -> None:
+def _requeue(session: Session, reply: Reply) -> None:
     """It certainly did not get out: back into the queue."""
-    reply = _held(session, reply_id)
-    if reply is not None and reply.state is Sending.UNCERTAIN:
-        case = clocks.held(session, reply.case_id)
-        reply.state, reply.retry_at, reply.trouble = Sending.QUEUED, now(), ""
-        mark_failures(session, case)
-        jobs.defer(session, jobs.Kind.SEND_REPLY, reply.id)
+    case = clocks.held(session, reply.case_id)
+    reply.state, reply.retry_at, reply.trouble = Sending.QUEUED, now(), ""
+    mark_failures(session, case)
+    jobs.defer(session, jobs.Kind.SEND_REPLY, reply.id)
 
 
 def _note_copy(deployment: Deployment, reply_id: int, note: str, *, filed_at: datetime | None = None) -> None:

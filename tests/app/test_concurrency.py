@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import threading
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 import sqlalchemy as sa
@@ -16,14 +17,18 @@ from sqlalchemy.orm import Session
 from app.cases import actions as case_actions
 from app.cases import clocks
 from app.cases.models import Case, Decision, DecisionKind, Obligation, ObligationKind, ObligationState
+from app.channels.models import Account
 from app.deadlines.holidays import Nation
 from app.deployment import Deployment
 from app.errors import Conflict
-from app.messages.models import Conversation
+from app.intake.keeping import Fate
+from app.intake.take import take
+from app.messages import threading
+from app.messages.models import Conversation, Message
 from app.office.models import Holiday
 from app.office.models import Office as OfficeRow
 from app.office.queries import rules
-from app.replies import actions, outbox
+from app.replies import actions, joining, outbox
 from app.replies.actions import Words
 from app.replies.models import Reply, Sending
 from app.staff.models import Staff
@@ -36,6 +41,7 @@ pytestmark = pytest.mark.db
 
 WAIT = 0.3  # seconds in which whoever does not wait for the other would be done
 LONG = 30
+HESTER = "hester@residents.example"
 
 
 @dataclass
@@ -78,6 +84,14 @@ class Office:
             staff = session.get_one(Staff, self.staff_id)
             return make.reply(session, conversation=conversation, staff=staff, prepared_sha256=sha256, **columns).id
 
+    def posted(self, **said: object) -> int:
+        """Something that was fetched and waits to be taken; the id of its account."""
+        sha256 = self.deployment.store.put(self.office_id, json.dumps(said).encode())
+        with self.transaction() as session:
+            account = session.get_one(Account, session.get_one(Conversation, self.conversation_id).account_id)
+            make.sighting(session, stream=make.stream(session, account=account), sha256=sha256, size=100)
+            return account.id
+
     def case(self) -> Case:
         with self.deployment.database.reading() as session:
             return session.get_one(Case, self.case_id)
@@ -98,10 +112,11 @@ def office(deployment: Deployment, clock: Clock, tmp_path: Path) -> Office:
             session, office=made, channel="folder", sealed=connected.sealer.seal({"password": "open sesame"})
         )
         person = make.person(session, office=made)
-        identity = make.identity(session, person=person)
+        identity = make.identity(session, person=person, channel="folder", external_id=HESTER)
         case = make.case(session, office=made, person=person)
         conversation = make.conversation(session, case=case, account=account)
-        message = make.message(session, conversation=conversation, identity_id=identity.id)
+        threading.remember(session, conversation, ["m1"], identity.id)
+        message = make.message(session, conversation=conversation, identity_id=identity.id, platform_id="m1")
         clocks.received(session, rules(session, made.id), case, conversation, message)
         staff = make.staff(session, office=made)
         ids = conversation.id, case.id, message.id, staff.id, made.id
@@ -115,7 +130,7 @@ class Beside:
         self.raised: BaseException | None = None
         self.returned: object = None
         self._work = work
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread = Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
@@ -168,7 +183,7 @@ def test_two_who_answer_at_once_do_not_both_answer(office: Office) -> None:
 
 
 def test_a_reply_taken_back_while_it_is_prepared_is_not_sent(office: Office) -> None:
-    preparing, taken_back = threading.Event(), threading.Event()
+    preparing, taken_back = Event(), Event()
     sent: list[Prepared] = []
     channel = office.deployment.connectors["folder"]
 
@@ -285,3 +300,111 @@ def test_a_calendar_that_changes_while_an_answer_is_accepted_moves_nothing_that_
         owed = session.scalars(sa.select(Obligation).where(Obligation.kind == ObligationKind.REPLY)).one()
     assert (owed.state, owed.due_at) == (ObligationState.MET, due_at)
     assert due_at > office.clock.at + timedelta(days=10)
+
+
+@dataclass
+class Elsewhere:
+    """Another case of the office, to which the conversation is joined."""
+
+    office: Office
+    case_id: int
+
+    def join(self, session: Session) -> None:
+        conversation = session.get_one(Conversation, self.office.conversation_id)
+        joining.join(session, conversation, session.get_one(Case, self.case_id), by=self.office.staff_id)
+
+    def found(self, kind: type[Message | Reply]) -> int:
+        """Where the newest one stands."""
+        with self.office.deployment.database.reading() as session:
+            return session.scalars(sa.select(kind.case_id).order_by(kind.id.desc()).limit(1)).one()
+
+
+@pytest.fixture
+def elsewhere(office: Office) -> Elsewhere:
+    with office.transaction() as session:
+        return Elsewhere(office, make.case(session, office=session.get_one(OfficeRow, office.office_id)).id)
+
+
+def test_an_answer_that_is_sent_while_its_conversation_is_joined_goes_along(elsewhere: Elsewhere) -> None:
+    with elsewhere.office.transaction() as session:
+        elsewhere.join(session)
+        session.flush()
+        queueing = Beside(elsewhere.office.queue)
+        assert not queueing.is_done()
+    queueing.end()
+
+    assert elsewhere.found(Reply) == elsewhere.case_id
+
+
+def test_a_message_that_comes_in_while_its_conversation_is_joined_goes_along(elsewhere: Elsewhere) -> None:
+    account_id = elsewhere.office.posted(id="m2", author=HESTER, text="Still there.", answers="m1")
+
+    with elsewhere.office.transaction() as session:
+        elsewhere.join(session)
+        session.flush()
+        taking = Beside(lambda: take(elsewhere.office.deployment, account_id))
+        assert not taking.is_done()
+
+    assert taking.end() == {Fate.MESSAGE: 1}
+    assert elsewhere.found(Message) == elsewhere.case_id
+
+
+def test_a_conversation_that_is_joined_while_an_answer_in_it_is_accepted_takes_it_along(elsewhere: Elsewhere) -> None:
+    office = elsewhere.office
+    reply_id = office.reply(state=Sending.SENDING, platform_id="r1")
+
+    def join() -> None:
+        with office.transaction() as session:
+            elsewhere.join(session)
+
+    with office.transaction() as session:
+        reply = outbox._held(session, reply_id)
+        assert reply is not None
+        joining_it = Beside(join)
+        assert not joining_it.is_done()
+        outbox._sent(session, office.deployment, reply, Receipt(platform_id="r1", accepted_at=office.clock.at))
+    joining_it.end()
+
+    assert elsewhere.found(Message) == elsewhere.case_id
+    assert office.owed() == [ObligationState.MET]
+
+
+def test_a_report_that_comes_in_while_its_reply_is_accepted_brings_back_what_it_met(office: Office) -> None:
+    reply_id = office.reply(state=Sending.UNCERTAIN, platform_id="r1")
+    account_id = office.posted(id="m2", author="mailer-daemon", text="Nobody of that name.", bounced=["r1"])
+
+    with office.transaction() as session:
+        reply = outbox._held(session, reply_id)
+        assert reply is not None
+        outbox._sent(session, office.deployment, reply, Receipt(platform_id="r1", accepted_at=office.clock.at))
+        session.flush()
+        taking = Beside(lambda: take(office.deployment, account_id))
+        assert not taking.is_done()
+
+    assert taking.end() == {Fate.REPORT: 1}
+    assert office.owed() == [ObligationState.OPEN]
+
+
+def test_a_reply_that_came_back_while_it_was_looked_for_stays_failed(office: Office) -> None:
+    reply_id = office.reply(state=Sending.UNCERTAIN, platform_id="r1")
+    channel = office.deployment.connectors["folder"]
+
+    class Looking:
+        manifest, read = channel.manifest, staticmethod(channel.read)
+
+        def connect(self, *_: object) -> Looking:
+            return self
+
+        def probe(self, *_: object) -> Receipt:
+            with office.transaction() as session:
+                actions.came_back(session, session.get_one(Reply, reply_id), "Nobody of that name.", report_id=1)
+            return Receipt(platform_id="r1", accepted_at=office.clock.at)
+
+        def close(self) -> None:
+            pass
+
+    outbox.probe_reply(office.deployment.with_connectors({"folder": Looking()}), reply_id)  # type: ignore[dict-item]
+
+    with office.deployment.database.reading() as session:
+        assert session.get_one(Reply, reply_id).state is Sending.FAILED
+    assert office.owed() == [ObligationState.OPEN]
