@@ -441,7 +441,7 @@ document.addEventListener("click", (event) => {
 });
 
 function startReply() {
-  const area = one("#reply textarea");
+  const area = one("#reply [aria-invalid]") ?? one("#reply textarea");
   if (area) write(area);
 }
 
@@ -574,7 +574,7 @@ function ready(within) {
 
 ready(document);
 one("form[data-goes-on]")?.requestSubmit();
-if (location.hash === "#reply") startReply();
+if (location.hash === "#reply") addEventListener("load", () => startReply()); // before that Chromium takes the focus away again
 if (one(".error-summary")) one(".error-summary").focus();
 if (document.body.dataset.live) looking = setTimeout(look, LOOK_EVERY * 1000);
 addEventListener("visibilitychange", () => { if (document.hidden) saveAll(); else look(); });

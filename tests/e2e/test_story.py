@@ -53,7 +53,7 @@ def test_a_mail_is_answered_and_the_answer_threads(
     _take(page)
     _attach(page, "bin.jpg", PHOTO, script=sight.script)
     _send(page, "Dear Hester,\n\nI have asked the depot.")
-    expect(page.locator("p", has_text="Your reply goes out at")).to_be_visible()
+    expect(page.locator("p", has_text="It goes out at")).to_be_visible()
     page.locator(".message.ours").get_by_role("button", name="Undo").click()
     expect(page.get_by_label("Your reply")).to_have_value("Dear Hester,\n\nI have asked the depot.")
     served.undo_within(1)

@@ -42,7 +42,7 @@ def send(conversation_id: int) -> ResponseReturnValue:
         blame(sentence(problem), getattr(problem, "field", ""))
         return back(conversation, "reply")
     undo = url_for("replies.withdraw", reply_id=reply.id)
-    said = gettext("Your reply goes out at %(hour)s.", hour=hour(reply.send_at))
+    said = gettext("It goes out at %(hour)s.", hour=hour(reply.send_at))
     tell(said, undo=undo, fields={"back": request.form.get("back", "")})
     return back(conversation)
 

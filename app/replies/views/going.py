@@ -23,7 +23,7 @@ def withdraw(reply_id: int) -> ResponseReturnValue:
     """Undo a send, or stop trying: the words are a draft again."""
     reply = queries.reply(session, reply_id, offices())
     actions.withdraw(session, reply, by=actor().id, at=now())
-    tell(gettext("Your reply was not sent. Its words are in the draft."))
+    tell(gettext("It was not sent. Its words are in the draft."))
     return back(_of(reply), "reply")
 
 

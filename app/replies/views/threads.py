@@ -24,8 +24,9 @@ def join(conversation_id: int) -> ResponseReturnValue:
         into = joining.by_reference(session, conversation.office_id, request.form.get("reference", ""))
         joining.join(session, conversation, into, by=actor().id)
     except Problem as problem:
-        blame(sentence(problem), getattr(problem, "field", ""))
-        return redirect(url_for("pages.change", case_id=conversation.case_id, _anchor="join"), 303)
+        field = f"join-reference-{conversation.id}"
+        blame(sentence(problem), field)
+        return redirect(url_for("pages.change", case_id=conversation.case_id, _anchor=field), 303)
     said = gettext("It goes on in %(reference)s.", reference=into.reference)
     tell(said, undo=url_for("replies.split_off", conversation_id=conversation.id))
     return redirect(page_of(conversation), 303)

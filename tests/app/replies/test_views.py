@@ -50,7 +50,7 @@ def test_a_reply_waits_a_minute_and_says_so(database: Database, world: World, si
     (reply,) = replies(database)
     assert (reply.state, reply.text) == (Sending.QUEUED, "Dear Hester,\n\nIt is on its way.")
     follow(browser)
-    assert "Your reply goes out at 09:01." in browser.words
+    assert "It goes out at 09:01." in browser.words
     assert "Sending at 09:01" in browser.words
 
 
