@@ -58,7 +58,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 MANIFEST: Final = Manifest(
     slug="email",
-    name="E-mail",
+    name="Email",
     icon="mail",
     has_subject=True,
     largest=_LARGEST_MAIL,
@@ -78,7 +78,7 @@ MANIFEST: Final = Manifest(
                 (OTHER, "Another provider's sign-in page (OAuth)"),
             ),
         ),
-        Field(key="address", label="E-mail address", kind=FieldKind.EMAIL, help="The address that residents write to."),
+        Field(key="address", label="Email address", kind=FieldKind.EMAIL, help="The address that residents write to."),
         Field(
             key="name",
             label="Name shown to residents",

@@ -182,7 +182,7 @@ def test_what_is_typed_wrongly_is_refused_before_anything_is_dialled(postbag: Co
     mailbox = ("--option", "address=cllr@fernmoor.example", "--secret", "password=-")
     for words, sentence in (
         ((*mailbox, "--option", "imap"), "Write imap as KEY=VALUE."),
-        ((*mailbox, "--option", "colour=blue"), "E-mail has no setting colour."),
+        ((*mailbox, "--option", "colour=blue"), "Email has no setting colour."),
         ((*mailbox[:2], "--secret", "password=secret"), "Give secrets on standard input: --secret password=-"),
         (
             (*mailbox, "--since", "lately"),
