@@ -65,7 +65,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        _fail(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error))
 
 
 def _fail(sentence: str) -> NoReturn:
@@ -404,7 +404,7 @@ def message_parse(files: Sequence[Path]) -> None:
     failed = False
     for path in files:
         try:
-            click.echo(json.dumps(facts(path), ensure_ascii=False))
+            click.echo(_line(facts(path)))
         except ConnectorError as error:
             failed = True
             click.echo(f"{path}: {error}", err=True)
@@ -471,7 +471,7 @@ def export(office_id: int, folder: Path | None) -> None:
     deployment = _open()
     with deployment.database.reading() as session:
         for row in exporting.rows(session, office_id):
-            click.echo(json.dumps(row, ensure_ascii=False))
+            click.echo(_line(row))
     if folder is None:
         return
     written = exporting.files(deployment.database, deployment.store, office_id, folder)
@@ -581,7 +581,10 @@ def _key(passphrase_file: Path | None, identity: Path | None) -> Key:
 def _passphrase(file: Path | None, *, is_new: bool) -> str:
     """From the file, or from whoever sits there; a new one is typed twice."""
     if file is not None:
-        return file.read_text().partition("\n")[0].strip()
+        given = file.read_text().partition("\n")[0].strip()
+        if not given:
+            raise Invalid("There is no passphrase in %(path)s.", path=file)
+        return given
     if not sys.stdin.isatty():
         raise Invalid("Nobody is here to ask for the passphrase: give --passphrase-file, or a key.")
     return str(click.prompt("Passphrase", hide_input=True, confirmation_prompt=is_new, err=True))
@@ -687,10 +690,15 @@ def _since(given: str) -> datetime | None:
         raise Invalid("Write --since as a number of days (14d), a date (2026-03-24), or all.") from error
 
 
+def _line(value: object) -> bytes:
+    """``value`` as a line of JSON in UTF-8; half a character has no bytes there, and stands as its escape."""
+    return json.dumps(value, ensure_ascii=False, default=datetime.isoformat).encode(errors="backslashreplace")
+
+
 def _list(rows: Iterable[Mapping[str, Any]], *, as_json: bool) -> None:
     for row in rows:
         if as_json:
-            click.echo(json.dumps(dict(row), ensure_ascii=False, default=datetime.isoformat))
+            click.echo(_line(dict(row)))
         else:
             click.echo("\t".join("" if value is None else str(value) for value in row.values()))
 

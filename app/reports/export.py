@@ -20,7 +20,7 @@ from app.staff.models import Membership, Staff
 from app.store import Gone, Store
 from app.store.references import named
 
-_SEALED = frozenset({"sealed", "password", "token_hash", "fs_uniquifier"})  # never leave, not even sealed
+_SEALED = frozenset({"sealed", "password", "token_hash"})  # never leave, not even sealed
 _WORKINGS = frozenset(
     {"access", "blob", "blob_chunk", "search_entry", "sign_in", "mention"}
 )  # bytes, indexes, sessions

@@ -72,6 +72,13 @@ def test_the_wrong_passphrase_is_told_in_a_sentence(
     assert (ran.status, ran.text, ran.error) == (1, "", "The passphrase does not open this backup.\n")
 
 
+def test_an_empty_file_is_no_passphrase(postbag: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "empty").write_text("\n")
+    for command in (["backup"], ["backup", "verify"]):
+        ran = postbag(*command, tmp_path / "office.age", "--passphrase-file", tmp_path / "empty")
+        assert (ran.status, ran.error) == (1, f"There is no passphrase in {tmp_path / 'empty'}.\n")
+
+
 def test_without_anybody_to_ask_a_passphrase_must_be_given(postbag: CommandLine, tmp_path: Path) -> None:
     ran = postbag("backup", tmp_path / "office.age")
     assert (ran.status, ran.error) == (
