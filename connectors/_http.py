@@ -6,15 +6,18 @@ import http.client
 import json
 import socket
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from threading import Timer
 from typing import Final
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from connectors import Json, Misconfigured, Refused, Transient
 from connectors._address import NotAllowed, dial, trust
 
-READ_SECONDS: Final = 20.0
+READ_SECONDS: Final = 20.0  # without a word
+WHOLE_SECONDS: Final = 30.0  # of one question and its answer
 MOST: Final = 256 * 1024  # bytes; an answer to a form is a few kilobytes
 _HTTP, _HTTPS = 80, 443
 _FOUND: Final = 200
@@ -70,9 +73,10 @@ def post_form(url: str, form: Mapping[str, str], allowed: Collection[str]) -> An
     line = _Line(host, port, allowed)
     headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
     try:
-        line.request("POST", path, urlencode(form).encode(), headers)
-        answer = line.getresponse()
-        return Answer(status=answer.status, content=_members(_body(answer, host)))
+        with _bounded(line):
+            line.request("POST", path, urlencode(form).encode(), headers)
+            answer = line.getresponse()
+            return Answer(status=answer.status, content=_members(_body(answer, host)))
     except NotAllowed as error:
         raise Misconfigured(f"“{host}” lies inside a private network. An administrator can allow it.") from error
     except socket.gaierror as error:
@@ -81,8 +85,6 @@ def post_form(url: str, form: Mapping[str, str], allowed: Collection[str]) -> An
         raise Transient(f"“{host}” did not answer in time.") from error
     except (OSError, http.client.HTTPException) as error:
         raise Transient(f"“{host}” could not be reached.") from error
-    finally:
-        line.close()
 
 
 def get(url: str, allowed: Collection[str], *, most: int) -> bytes:
@@ -103,19 +105,42 @@ def _get_once(url: str, allowed: Collection[str], most: int) -> bytes | str:
     """The content, or where it leads to."""
     line, path = _dialled(url, allowed)
     try:
-        line.request("GET", path, headers={"Accept": "image/*"})
-        answer = line.getresponse()
-        if answer.status in _MOVED and (target := answer.getheader("Location")):
-            return urljoin(url, target)
-        if answer.status != _FOUND:
-            raise Refused(f"“{line.host}” does not have it any more.")
-        return _body(answer, line.host, most)
+        with _bounded(line):
+            line.request("GET", path, headers={"Accept": "image/*"})
+            answer = line.getresponse()
+            if answer.status in _MOVED and (target := answer.getheader("Location")):
+                return urljoin(url, target)
+            if answer.status != _FOUND:
+                raise Refused(f"“{line.host}” does not have it any more.")
+            return _body(answer, line.host, most)
     except NotAllowed as error:
         raise Refused(f"“{line.host}” lies inside a private network.") from error
     except (OSError, http.client.HTTPException) as error:
         raise Transient(f"“{line.host}” could not be reached.") from error
+    except ValueError as error:  # a name that none can be, or a way on that is no address
+        raise Refused("That is not an address.") from error
+
+
+@contextmanager
+def _bounded(line: http.client.HTTPConnection) -> Iterator[None]:
+    """Hang up at the end, and before it where the whole takes too long.
+
+    The limit of a socket is one of silence, and whoever says a letter now and then never reaches it.
+    """
+    watch = Timer(WHOLE_SECONDS, _hang_up, [line])
+    watch.daemon = True
+    watch.start()
+    try:
+        yield
     finally:
+        watch.cancel()
         line.close()
+
+
+def _hang_up(line: http.client.HTTPConnection) -> None:
+    """Have whoever waits for the other side wait no longer."""
+    with suppress(OSError, AttributeError):  # over by itself just now
+        line.sock.shutdown(socket.SHUT_RDWR)
 
 
 def _dialled(url: str, allowed: Collection[str]) -> tuple[http.client.HTTPConnection, str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +16,7 @@ from app.deployment import Deployment
 from app.messages import pictures
 from app.messages.models import Fetching, Message
 from app.messages.sanitise import sanitise
+from connectors import _http
 from tests import make
 
 PNG = base64.b64decode(
@@ -47,6 +50,15 @@ def gallery() -> Iterator[Gallery]:
                 self.send_response(302)
                 self.send_header("Location", "/round.png")
                 self.end_headers()
+            elif path == "/crooked.png":
+                self.send_response(302)
+                self.send_header("Location", "http://[")
+                self.end_headers()
+            elif path == "/slow.png":
+                with contextlib.suppress(OSError):
+                    for letter in b"HTTP/1.0 200 " + b"x" * 2_000:
+                        self.wfile.write(bytes([letter]))
+                        time.sleep(0.01)
             elif path in {"/logo.png", "/page.png", "/huge.png"}:
                 self.send_response(200)
                 self.end_headers()
@@ -101,6 +113,24 @@ def test_our_own_network_is_not_asked_whatever_a_mail_says(deployment: Deploymen
     assert fetch(deployment, gallery, "inside.png") == {"inside.png": Fetching.REFUSED}
     assert fetch(deployment, gallery, "logo.png", allowed=False) == {"logo.png": Fetching.REFUSED}
     assert [path for path, _ in gallery.asked] == ["/inside.png"]
+
+
+def test_an_address_that_is_none_keeps_no_other_picture_away(deployment: Deployment, gallery: Gallery) -> None:
+    crooked = f'<img src="https://{"ü" * 70}.example/no.png" alt="no">'
+    assert fetch(deployment, gallery, "crooked.png", "logo.png", html=crooked) == {
+        "no.png": Fetching.REFUSED,
+        "crooked.png": Fetching.REFUSED,
+        "logo.png": Fetching.KEPT,
+    }
+
+
+def test_a_server_that_answers_one_letter_at_a_time_is_hung_up_on(
+    deployment: Deployment, gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_http, "WHOLE_SECONDS", 0.5)
+    began = time.monotonic()
+    assert fetch(deployment, gallery, "slow.png") == {"slow.png": Fetching.REFUSED}
+    assert time.monotonic() - began < 10
 
 
 def test_what_only_counts_readers_is_never_fetched(deployment: Deployment, gallery: Gallery) -> None:
