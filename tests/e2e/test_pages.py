@@ -194,6 +194,24 @@ def test_keys_take_a_message_and_stand_on_the_next(program: Program, window: Ope
     expect(page.locator("p", has_text="Everything is with whom it was before.")).to_be_visible()
 
 
+def test_a_new_message_is_typed_at_once_and_a_wrong_address_mended_at_once(program: Program, window: Open) -> None:
+    prepare(program)
+    served = program.serve()
+    page = window(1440).new_page()
+    sign_in(page, served, "bram")
+    page.keyboard.press("c")
+    page.get_by_label("To", exact=True).fill("hester@larkrise.example")
+    page.get_by_label("Subject").fill("Street party")
+    page.get_by_label("Subject").press("Enter")
+    expect(page.get_by_label("Your message")).to_be_focused()
+    page.keyboard.type("Will you come?")
+    page.get_by_text("Add a copy (Cc)").click()
+    page.get_by_label("Address of whoever gets a copy").fill("nobody")
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Address of whoever gets a copy")).to_be_focused()
+    expect(page.get_by_label("Your message")).to_have_value("Will you come?")
+
+
 def test_words_are_saved_while_they_are_typed(program: Program, window: Open) -> None:
     prepare(program)
     served = program.serve()

@@ -224,3 +224,17 @@ def test_an_account_that_is_paused_sends_nothing_and_keeps_the_words(
     follow(browser)
     assert "cllr@fernmoor.example is not connected, so nothing can be sent with it." in browser.words
     assert [one.text for one in drafts(database)] == ["Hello"]
+
+
+def test_a_reference_that_no_case_has_is_told_beside_its_field(
+    database: Database, world: World, signed_in: SignIn
+) -> None:
+    came = arriving.mail(database, world.office_id)
+    browser = signed_in("caseworker")
+    browser.post(f"/conversations/{came.conversation_id}/join", {"reference": "MA-26-9999"})
+    field = f"join-reference-{came.conversation_id}"
+    assert (browser.last.location or "").endswith(f"/cases/{came.case_id}/change#{field}")
+    follow(browser)
+    said = browser.page.css_first(f"#{field}-error")
+    assert said is not None
+    assert "There is no case MA-26-9999 in this office." in said.text()
