@@ -55,6 +55,7 @@ def erase(deployment: Deployment, office_id: int, person_id: int, *, by: int | N
     """
     at = now()
     with deployment.database.transaction() as session:
+        _hold_replies(session, office_id, person_id)
         person_ids = _erasable(session, office_id, person_id)
         taken = _extent(session, person_ids)
         people = _people(session, person_ids)
@@ -122,6 +123,12 @@ def _erasable(session: Session, office_id: int, person_id: int) -> list[int]:
     if session.scalar(_count(Reply, Reply.id.in_(replies(person_ids)), Reply.state == Sending.SENDING)):
         raise Conflict("A reply to them is going out just now. Try again in a few minutes.")
     return person_ids
+
+
+def _hold_replies(session: Session, office_id: int, person_id: int) -> None:
+    """Until the end of the transaction no reply to them begins to go out: PostgreSQL has several writers."""
+    person_ids = all_ids(session, find_person(session, office_id, person_id).id)
+    session.scalars(sa.select(Reply.id).where(Reply.id.in_(replies(person_ids))).with_for_update()).all()
 
 
 def _extent(session: Session, person_ids: Sequence[int]) -> Extent:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import signal
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -267,6 +268,20 @@ def test_a_reply_on_its_way_is_waited_for(database: Database, deployment: Deploy
     known = somebody(database, deployment, state=Sending.SENDING)
     with pytest.raises(Conflict, match="going out just now"):
         erase(deployment, known.office_id, known.person_id, by=None)
+
+
+def test_a_reply_that_begins_to_go_out_meanwhile_is_waited_for(database: Database, deployment: Deployment) -> None:
+    if database.is_sqlite:  # has one writer as it is
+        return
+    known = somebody(database, deployment, state=Sending.QUEUED)
+    with ThreadPoolExecutor(1) as thread:
+        with database.transaction() as session:
+            session.scalars(sa.select(Reply).with_for_update()).one().state = Sending.SENDING
+            session.flush()
+            erasing = thread.submit(erase, deployment, known.office_id, known.person_id, by=None)
+            assert not wait([erasing], timeout=0.5).done
+        with pytest.raises(Conflict, match="going out just now"):
+            erasing.result()
 
 
 def test_a_reply_that_has_not_gone_out_goes_nowhere(database: Database, deployment: Deployment) -> None:
