@@ -169,7 +169,7 @@ def migrate(database: Database) -> None:
 
 def is_migrated(database: Database) -> bool:
     """Whether the newest migration has run."""
-    with database.engine.connect() as connection:
+    with database.reader.connect() as connection:
         if not sa.inspect(connection).has_table("alembic_version"):
             return False
         return bool(connection.scalar(sa.text("SELECT version_num FROM alembic_version")) == newest_revision())
