@@ -51,12 +51,14 @@ def _fetched(deployment: Deployment, its_line: Line, stream: str, sighting: Sigh
 
 
 def _keep(deployment: Deployment, sighting: Sighting, raw: Raw) -> None:
-    [sha256] = deployment.store.put_all(sighting.office_id, [raw.content])
-    with deployment.database.transaction() as session:
-        held = session.get(Sighting, sighting.id, with_for_update=True)
-        if held is not None and _is_withheld(held):
-            _complete(session, held, raw, sha256)
-    forget_spool([raw])
+    try:
+        [sha256] = deployment.store.put_all(sighting.office_id, [raw.content])
+        with deployment.database.transaction() as session:
+            held = session.get(Sighting, sighting.id, with_for_update=True)
+            if held is not None and _is_withheld(held):
+                _complete(session, held, raw, sha256)
+    finally:
+        forget_spool([raw])
 
 
 def _complete(session: Session, held: Sighting, raw: Raw, sha256: str) -> None:

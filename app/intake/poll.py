@@ -218,6 +218,8 @@ def _walk(poll: _Poll, due: _Due) -> ConnectorError | None:
             _keep(poll, due, page, is_done=not has_more)
         except NoRoom as problem:
             return Transient(str(problem))
+        finally:
+            sightings.forget_spool(page.raws)
         due.cursor = page.cursor
         if not has_more or pages == poll.most_pages or jobs.is_stopping():
             return None
@@ -278,7 +280,6 @@ def _keep(poll: _Poll, due: _Due, page: Batch, *, is_done: bool) -> None:
             )
         if new:
             jobs.defer(session, jobs.Kind.TAKE_SIGHTINGS, poll.account_id)
-    sightings.forget_spool(page.raws)
     poll.is_welcome, due.next_at = True, stream.next_at
     if poll.watch is not None:
         waiting = 0 if is_done else page.waiting

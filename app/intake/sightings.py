@@ -60,7 +60,7 @@ def size(raw: Raw) -> int:
 
 
 def forget_spool(raws: Sequence[Raw]) -> None:
-    """Large items came in files of their own; they lie in the store now."""
+    """Large items came in files of their own; they lie in the store now, or are fetched again."""
     for raw in raws:
         if isinstance(raw.content, Path):
             raw.content.unlink(missing_ok=True)

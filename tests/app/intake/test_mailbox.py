@@ -19,6 +19,7 @@ from app.intake.take import take
 from app.messages import index
 from app.messages.models import File, Message, Reading, Sighting
 from app.office.models import Office
+from app.store import NoRoom
 from tests import make
 from tests.conftest import Clock
 from tests.mailbox import Truth, generate
@@ -120,6 +121,18 @@ def test_a_mail_of_many_megabytes_comes_through_a_file(mailbox: Mailbox) -> None
     mailbox.fetch()
     assert mailbox.subjects() == ["Photos"]
     assert list(mailbox.deployment.host.spool.iterdir()) == []
+
+
+def test_a_large_mail_that_finds_no_room_leaves_no_file_behind(
+    mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mailbox.server.deliver(mailbox.address, b"Subject: Photos\r\n\r\n" + (b"y" * 70 + b"\r\n") * 150_000)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(mailbox.deployment.store), "put_all", _full)
+        mailbox.fetch()
+    assert list(mailbox.deployment.host.spool.iterdir()) == []
+    mailbox.fetch()
+    assert mailbox.subjects() == ["Photos"]
 
 
 def test_a_generated_mailbox_comes_to_exactly_what_is_in_it(mailbox: Mailbox) -> None:
@@ -243,3 +256,7 @@ def test_an_answer_in_the_folder_for_sent_mail_stops_the_clock(mailbox: Mailbox)
     with mailbox.deployment.database.reading() as session:
         found = session.execute(sa.select(Case.subject, Case.status).order_by(Case.id)).all()
     assert [tuple(row) for row in found] == [("Bin", Status.ANSWERED), ("Lamp", Status.NEW)]
+
+
+def _full(*_: object) -> list[str]:
+    raise NoRoom
