@@ -25,7 +25,8 @@ from connectors import Kind
 MOST_COPIES: Final = 20
 _LOOKED_AT: Final = 200  # messages of a conversation, the newest ones
 _ADDRESS: Final = re.compile(r"[^\s@<>()\[\],;:\\\"]{1,64}@[^\s@<>()\[\],;:\\\"]+\.[^\s@<>()\[\],;:\\\"]{2,}")
-_UNFIT: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+# Ends a line, or turns its direction, which nobody sees: no header takes either.
+_UNFIT: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,11 @@ def test_an_answer_goes_to_whoever_wrote_and_to_nobody_else(thread: Thread) -> N
     assert [one.external_id for one in found.others] == ["ossian@fernmoor.example", "clerk@fernmoor.example"]
 
 
+def test_marks_that_nobody_sees_are_left_out_of_a_typed_address() -> None:
+    pasted = "\u202aOssian\u202c <\u202aossian@fernmoor.example\u202c>"  # as Windows copies one out of its contacts
+    assert parties([pasted]) == (Party("Ossian", OSSIAN[1], OSSIAN[2]),)
+
+
 def test_an_unseen_reply_to_is_offered_and_not_used(thread: Thread) -> None:
     thread.she_writes(reply_to=[NEW])
     thread.she_writes(reply_to=[NEW])  # saying it twice proves no more
