@@ -90,7 +90,7 @@ def keep(session: Session, run: Run, waiting: Waiting, ready: Ready) -> Fate:
     if known_id is not None:
         return _seen_again(session, run, waiting, item, session.get_one(Message, known_id))
     if _was_erased(session, run, item):
-        return _stays_away(session, waiting)
+        return _let_go(session, waiting, Fate.ERASED)
     arrival = _Arrival(run=run, waiting=waiting, ready=ready, sent_at=_sent_at(waiting, item))
     if item.bounced and (reply := _came_back(session, run, item)) is not None:
         return Fate.LATER if reply.state is Sending.SENDING else _reported(session, arrival, reply)
@@ -147,6 +147,17 @@ def _taken(session: Session, waiting: Waiting, message_id: int | None) -> None:
         raise TakenElsewhere
 
 
+def _let_go(session: Session, waiting: Waiting, fate: Fate) -> Fate:
+    """Nothing of it stays: not even the sighting, so that its bytes go with the next sweep of the store.
+
+    Raises TakenElsewhere as ``_taken`` does.
+    """
+    mine = sa.delete(_SIGHTINGS).where(_SIGHTINGS.c.id == waiting.id, _SIGHTINGS.c.state == Reading.WAITING)
+    if session.scalar(mine.returning(_SIGHTINGS.c.id)) is None:
+        raise TakenElsewhere
+    return fate
+
+
 # ── Seen before ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -175,14 +186,6 @@ def _was_erased(session: Session, run: Run, item: Item) -> bool:
     key = run.deployment.keys.ids
     mark = erased.mark(key, run.office_id, run.channel, item.platform_id, item.fingerprint)
     return erased.is_erased(session, run.office_id, mark)
-
-
-def _stays_away(session: Session, waiting: Waiting) -> Fate:
-    """Nothing names its bytes then, so that the sweep of the store removes them."""
-    gone = sa.delete(Sighting).where(Sighting.id == waiting.id, Sighting.state == Reading.WAITING)
-    if cast("sa.CursorResult[Any]", session.execute(gone)).rowcount != 1:
-        raise TakenElsewhere
-    return Fate.ERASED
 
 
 def _is_in_flight(session: Session, run: Run, item: Item) -> bool:
@@ -310,16 +313,8 @@ def _sent(session: Session, arrival: _Arrival) -> Fate | None:
         return Fate.LATER
     found = sent.found(session, run.office_id, run.channel, item) if state is None else None
     if found is None:
-        return _passed_over(session, arrival.waiting)
+        return _let_go(session, arrival.waiting, Fate.PASSED_OVER)
     return None if found.is_residents else _answered_elsewhere(session, arrival, found.conversation)
-
-
-def _passed_over(session: Session, waiting: Waiting) -> Fate:
-    """Nothing of it stays: not even the sighting, so that its bytes go with the next sweep of the store."""
-    mine = sa.delete(_SIGHTINGS).where(_SIGHTINGS.c.id == waiting.id, _SIGHTINGS.c.state == Reading.WAITING)
-    if session.scalar(mine.returning(_SIGHTINGS.c.id)) is None:
-        raise TakenElsewhere
-    return Fate.PASSED_OVER
 
 
 def _answered_elsewhere(session: Session, arrival: _Arrival, conversation: Conversation) -> Fate:
