@@ -77,15 +77,16 @@ def begin_code(session: Session, deployment: Deployment, account_id: int) -> Non
     begin(session, account, Way.CODE, by=None, at=now())
 
 
-def look_again(session: Session, account: Account) -> None:
+def look_again(session: Session, account: Account) -> bool:
     """Somebody says that they have done it: look now, if the platform's own interval has passed.
 
-    Raises Conflict when nothing was begun.
+    ``False`` where it was found out already: then their page shows what came of it.
     """
     access = access_of(session, account.id)
     if access is None or access.step not in _UNDER_WAY:
-        raise Conflict("Nobody is signing in to this account just now.")
+        return False
     jobs.defer(session, jobs.Kind.SIGN_IN, account.id)
+    return True
 
 
 def account_of(state: str) -> int | None:

@@ -135,8 +135,8 @@ def sign_in(account_id: int) -> ResponseReturnValue:
 def look_again(account_id: int) -> ResponseReturnValue:
     """They say that they have done it."""
     account = _account(account_id)
-    signing_in.look_again(session, account)
-    tell(gettext("We are asking the provider. If nothing has changed in a few seconds, press again."))
+    if signing_in.look_again(session, account):
+        tell(gettext("We are asking the provider. If nothing has changed in a few seconds, press again."))
     return _to(account)
 
 

@@ -169,6 +169,9 @@ def test_a_mailbox_at_microsoft_is_opened_with_a_code(desk: Desk, dovecot: Dovec
     desk.clock.advance(seconds=1)
     assert sign_in(desk.install, account_id) is None
     assert desk.row(account_id).state is State.TRYING
+    desk.browser.post(f"/accounts/{account_id}/sign-in/done")  # pressed when it has just been found out
+    desk.browser.get(f"/accounts/{account_id}")
+    assert "We are trying this account" in desk.browser.words
     try_account(desk.install, account_id)
     desk.browser.get(f"/accounts/{account_id}")
     assert "The newest message we could read: Brown bin" in desk.browser.words
