@@ -19,6 +19,7 @@ from sqlalchemy import event
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import DeclarativeBase, MappedAsDataclass, Session, mapped_column
 
+_OTHERS_ARE_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 _BUSY_SECONDS = 60  # reliability.md section 2: "database locked for a minute" is survived
 _MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
 _NAMING = {
@@ -208,8 +209,9 @@ def _use_wal(cursor: sqlite3.Cursor) -> None:
     while True:
         try:
             cursor.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError:
-            if monotonic() > deadline:
+        except sqlite3.OperationalError as error:
+            # Not for a disk that is full or fails. The first byte is the primary code: https://sqlite.org/rescode.html
+            if error.sqlite_errorcode & 0xFF not in _OTHERS_ARE_BUSY or monotonic() > deadline:
                 raise
             sleep(0.05)
         else:
