@@ -7,7 +7,9 @@ What certainly did not leave is tried again by itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from email import message_from_bytes
 
@@ -17,6 +19,7 @@ import sqlalchemy as sa
 from app.cases import clocks
 from app.cases.models import Obligation, ObligationKind, ObligationState
 from app.deployment import Deployment
+from app.leases import TERM
 from app.messages.models import Conversation, Direction, Message
 from app.office.queries import rules
 from app.replies import actions, outbox
@@ -30,7 +33,10 @@ from tests.servers.meddling import (
     BODY,
     CUT,
     GREETING,
+    Asked,
     ImapMeddler,
+    PassOn,
+    Piece,
     SmtpMeddler,
     Trick,
     at,
@@ -114,6 +120,7 @@ class Desk:
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("connectors.email.line.READ_SECONDS", SILENCE)
     monkeypatch.setattr("connectors.email.submission._VERDICT_SECONDS", SILENCE)
+    monkeypatch.setattr("app.db._BUSY_SECONDS", 2)
 
 
 @pytest.fixture
@@ -245,6 +252,26 @@ def test_where_the_server_files_what_it_sends_doubt_clears_up_by_itself(desk: De
     desk.mailbox.mend()
     desk.go_on()
     desk.becomes(Sending.SENT, arrived=1)
+
+
+def test_a_database_that_is_locked_when_the_answer_comes_leaves_doubt_and_no_second_mail(desk: Desk) -> None:
+    path = desk.deployment.settings.data / "postbag.db"
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+
+        def lock(_: Asked, pass_on: PassOn) -> Sequence[Piece]:
+            answer = pass_on()
+            other.execute("BEGIN IMMEDIATE")
+            return answer
+
+        desk.submission.meddle(at(BODY, lock))
+        for reply_id in desk.residents:
+            with pytest.raises(sa.exc.OperationalError, match="locked"):
+                outbox.send_reply(desk.deployment, reply_id)
+            other.execute("ROLLBACK")
+    desk.submission.mend()
+    desk.clock.advance(seconds=TERM.total_seconds() + 1)
+    desk.go_on()
+    desk.becomes(Sending.UNCERTAIN, arrived=1)
 
 
 # ── The copy ────────────────────────────────────────────────────────────────────────────────────────────────
