@@ -14,7 +14,7 @@ from jinja2 import StrictUndefined
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.deployment import Deployment
-from app.errors import Problem
+from app.errors import Invalid, Problem
 from app.web import EXTENSION, assets, drawing, errors, filters, headers, health, session, shell, wording
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
@@ -31,6 +31,7 @@ def flask_app(deployment: Deployment) -> Flask:
     _believe_proxies(app, deployment.settings.trusted_proxies)
     _fix_host(app, deployment)
     app.before_request(_limit_words)
+    app.before_request(_refuse_nul)
     _templates(app, deployment.settings.data / "compiled")
     Babel(app, locale_selector=shell.language, default_timezone="Europe/London")
     wording.install(app)
@@ -86,6 +87,13 @@ def _limit_words() -> None:
     """Only files may be large; Werkzeug 3.1 bounds the fields of a form by itself where files may come with them."""
     if request.mimetype != "multipart/form-data":
         request.max_content_length = _MOST_FIELD
+
+
+def _refuse_nul() -> None:
+    """No keyboard types it and PostgreSQL keeps no text that holds it: refused once, for every page."""
+    given = (*request.args.items(multi=True), *request.form.items(multi=True))
+    if any("\0" in value for _, value in given):
+        raise Invalid("What was sent holds a character that cannot be kept. Type it again, or paste it as plain text.")
 
 
 def _templates(app: Flask, compiled: Path) -> None:

@@ -103,6 +103,14 @@ def test_too_large_a_request_is_refused(browser: Browser) -> None:
 # ── The look ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.db
+def test_a_character_that_no_database_keeps_is_refused_in_a_sentence(browser: Browser) -> None:
+    typed = browser.post("/sign-in", {"email": "a\0b@fernmoor.example", "password": "x"})
+    asked = browser.client.get("/search?q=bin%00", base_url="http://127.0.0.1:8000")
+    for answer in (typed, asked):
+        assert (answer.status_code, "a character that cannot be kept" in answer.get_data(as_text=True)) == (422, True)
+
+
 def test_the_style_sheet_is_kept_for_ever_under_its_own_name(browser: Browser) -> None:
     browser.get("/help")
     link = browser.page.css_first('link[rel="stylesheet"]')
