@@ -329,7 +329,8 @@ function press(keys) {
 function write(field) {
   field.focus();
   field.scrollIntoView({ block: "nearest" });
-  if (field.matches("textarea")) field.setSelectionRange(field.value.length, field.value.length);
+  const at = field.value[0] === "\n" ? 0 : field.value.length; // above a quote
+  if (field.matches("textarea")) field.setSelectionRange(at, at);
 }
 
 function escape(field) {
@@ -432,7 +433,7 @@ document.addEventListener("click", (event) => {
     area?.focus();
     if (at >= 0) area.setSelectionRange(at, at + target.dataset.select.length);
   }
-  if (target.matches('[href="#reply"]')) setTimeout(() => startReply());
+  if (target.matches('[href="#reply"]')) setTimeout(startReply);
   const plainClick = event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey;
   if (target.matches("[data-exchange]") && plainClick && besideList()) {
     event.preventDefault();
@@ -574,8 +575,8 @@ function ready(within) {
 
 ready(document);
 one("form[data-goes-on]")?.requestSubmit();
-if (location.hash === "#reply") addEventListener("load", () => startReply()); // before that Chromium takes the focus away again
-if (one(".error-summary")) one(".error-summary").focus();
+if (location.hash === "#reply") addEventListener("load", startReply); // sooner it is lost
+one(".error-summary")?.focus();
 if (document.body.dataset.live) looking = setTimeout(look, LOOK_EVERY * 1000);
 addEventListener("visibilitychange", () => { if (document.hidden) saveAll(); else look(); });
 addEventListener("pagehide", saveAll);
