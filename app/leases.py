@@ -96,7 +96,7 @@ class Leases:
                 held = list(self._held)
             try:
                 self._renew(held)
-            except sa.exc.SQLAlchemyError as error:  # locked, or away: tried again while the terms last
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again while the terms last
                 _log.warning("leases not renewed", trouble=type(error).__name__)
 
     def _renew(self, held: list[tuple[type[Leased], int, str]]) -> None:

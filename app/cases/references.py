@@ -54,15 +54,21 @@ def meant(
         return None
     signed = [one for one, token in named if token and hmac.compare_digest(token, _token(id_key, office_id, one))]
     for reference in dict.fromkeys((*signed, *(one for one, _ in named))):
-        case_id = session.scalar(
-            sa.select(sa.func.coalesce(Case.merged_into_id, Case.id)).where(
-                Case.office_id == office_id, Case.reference == reference
-            )
-        )
+        query = sa.select(Case.id).where(Case.office_id == office_id, Case.reference == reference)
+        case_id = session.scalar(query)
         if case_id is not None:
+            case_id = standing(session, case_id)
             of_author = _conversation(session, case_id, item, identity_id, person_id)
             return Meant(case_id, reference in signed, of_author)
     return None
+
+
+def standing(session: Session, case_id: int) -> int:
+    """The case itself, or the one that it was joined to, however often."""
+    query = sa.select(Case.merged_into_id).where(Case.id == sa.bindparam("case_id"))
+    while (joined_to := session.scalar(query, {"case_id": case_id})) is not None:
+        case_id = joined_to
+    return case_id
 
 
 def _named(prefix: str, item: Item) -> Iterator[tuple[str, str]]:

@@ -23,7 +23,7 @@ from app.messages import erased, index, threading
 from app.messages.models import Conversation, Direction, File, Message, MessageState, Reading, Revision, Sighting
 from app.office.queries import Rules
 from app.people.actions import Who, identify
-from app.replies.actions import came_back
+from app.replies.actions import came_back, doubt_failure
 from app.replies.models import Reply, Sending
 from app.statements import Statement, insert, insert_all, update
 from connectors import Actor, Audience, Connector, Item, Kind
@@ -311,6 +311,8 @@ def _sent(session: Session, arrival: _Arrival) -> Fate | None:
     state = sent.state_of_reply(session, run.office_id, item)
     if state in {Sending.SENDING, Sending.UNCERTAIN}:
         return Fate.LATER
+    if state is Sending.FAILED:
+        doubt_failure(session, run.office_id, item.platform_id)
     found = sent.found(session, run.office_id, run.channel, item) if state is None else None
     if found is None:
         return _let_go(session, arrival.waiting, Fate.PASSED_OVER)

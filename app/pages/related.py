@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from app.cases import references
 from app.cases.models import Case
 from app.pages.rows import CasePage
 
@@ -27,7 +28,6 @@ def related(session: Session, page: CasePage, offices: Collection[int]) -> Relat
     wanted = page.conversation.related_case_id if page.conversation else None
     if wanted is None:
         return None
-    joined = sa.select(sa.func.coalesce(Case.merged_into_id, Case.id)).where(Case.id == wanted).scalar_subquery()
-    query = sa.select(Case.id, Case.reference, Case.subject, Case.contact)
-    found = session.execute(query.where(Case.id == joined, Case.office_id.in_(offices))).one_or_none()
+    query = sa.select(Case.id, Case.reference, Case.subject, Case.contact).where(Case.office_id.in_(offices))
+    found = session.execute(query.where(Case.id == references.standing(session, wanted))).one_or_none()
     return None if found is None or found.id == page.case.id else Related(*found)

@@ -276,6 +276,20 @@ def came_back(session: Session, reply: Reply, why: str, *, report_id: int) -> No
     )
 
 
+def doubt_failure(session: Session, office_id: int, platform_id: str) -> None:
+    """The copy of a reply lies in Sent that is said not to have gone out: it is looked at once more, not sent again.
+
+    One that went out and came back has its copy there by right.
+    """
+    query = sa.select(Reply).where(
+        Reply.office_id == office_id, Reply.platform_id == platform_id, Reply.message_id.is_(None)
+    )
+    reply = session.scalars(query.with_for_update()).first()
+    if reply is not None and reply.state is Sending.FAILED:
+        reply.state, reply.trouble = Sending.UNCERTAIN, "A copy of it lies in the folder for sent mail."
+        jobs.defer(session, jobs.Kind.PROBE_REPLY, reply.id)
+
+
 def _is_of_a_copy(reply: Reply, why: str) -> bool:
     to, cc = ([handle for _, _, handle in reply.recipients.get(name) or ()] for name in ("to", "cc"))
     return any(one in why for one in cc) and not any(one in why for one in to)

@@ -178,6 +178,8 @@ def _where_to_answer(
     wanted = next(iter(kept(answered.recipients.get("reply_to", ()))), None)
     if wanted is None or wanted.external_id in own | {author.external_id} or not wanted.external_id:
         return author, None
+    if author.external_id in own:  # a form on a page of ours, which names its visitor in Reply-To
+        return wanted, None
     # A Reply-To of an earlier message proves no more than this one: only an author, or whom we answered before, does.
     proven = {one.external_id for one in known} | set(_written_to(said)) | _authors(said, answered.person_id)
     return (wanted, None) if wanted.external_id in proven else (author, wanted)

@@ -79,13 +79,21 @@ class Report:
 
 def report(headers: Headers, leaves: list[Part], content: Buffer) -> Report:
     """Whether a machine wrote this mail, and whether it reports a failed delivery."""
-    failed = _failed(headers, leaves, content)
+    failed = _failed(headers, leaves, content) and _has_no_sender(headers)
     return Report(
         is_auto=failed or _is_auto(headers, leaves),
         is_bounce=failed,
         bounced=_bounced(headers, leaves, content) if failed else (),
         failure=failure(leaves, content) if failed else "",
     )
+
+
+def _has_no_sender(headers: Headers) -> bool:
+    """Whether nobody sent it, as the last server wrote down: a report comes from nowhere (RFC 5321 section 4.5.5).
+
+    A letter that only looks like a report came from somebody. Not every server writes it down.
+    """
+    return all(not one.strip().strip("<>").strip() for one in headers.get("return-path", ()))
 
 
 def disposition(part: Part) -> tuple[str, dict[str, str]]:

@@ -23,6 +23,7 @@ from connectors.email.imap import SERVER_TROUBLE, Client, Imap, aware, code, is_
 
 LARGE: Final = 8 * 1024 * 1024  # bytes; a larger mail is fetched alone, in pieces, into a file
 PIECE: Final = 1024 * 1024
+LARGEST: Final = 512 * 1024 * 1024  # bytes; a server that goes on after that repeats itself
 HELD_TRIES: Final = 6  # of a mail that the server lists and does not hand out: over an hour
 HELD_AGAIN: Final = timedelta(minutes=12)
 HELD_MOST: Final = 20  # mails of one folder; where it is more, the server is in trouble and not the mails
@@ -423,12 +424,9 @@ def _in_pieces(client: Client, uid: int, spool: Path) -> Path | None:
     path = spool / f"{uuid.uuid4().hex}.eml"
     try:
         with path.open("xb") as file:
-            while True:
-                answer = _fetch(client, [uid], [f"BODY.PEEK[]<{file.tell()}.{PIECE}>"]).get(uid, {})
-                piece = next((data for key, data in answer.items() if key.startswith(b"BODY[]")), None) or b""
+            while len(piece := _piece(client, uid, file.tell())) >= PIECE:
                 file.write(piece)
-                if len(piece) < PIECE:
-                    break
+            file.write(piece)
             size = file.tell()
     except BaseException:
         path.unlink(missing_ok=True)
@@ -437,6 +435,14 @@ def _in_pieces(client: Client, uid: int, spool: Path) -> Path | None:
         path.unlink()
         return None
     return path
+
+
+def _piece(client: Client, uid: int, at: int) -> bytes:
+    """What a mail holds from there on, ``PIECE`` bytes of it; raises Transient beyond ``LARGEST``."""
+    if at > LARGEST:
+        raise Transient("The mail server hands out a mail without end.")
+    answer = _fetch(client, [uid], [f"BODY.PEEK[]<{at}.{PIECE}>"]).get(uid, {})
+    return next((data for key, data in answer.items() if key.startswith(b"BODY[]")), None) or b""
 
 
 def _forget(raws: Iterable[Raw]) -> None:

@@ -12,8 +12,10 @@ from app.cases.models import Case, Obligation, ObligationState, Status
 from app.channels.models import Account
 from app.intake.poll import poll_account
 from app.intake.take import take
+from app.jobs import Kind
+from app.jobs.models import Job
 from app.messages.models import Conversation, Direction, Sighting
-from app.replies.models import Sending
+from app.replies.models import Reply, Sending
 from tests import make
 from tests.app.intake.conftest import Desk
 
@@ -126,6 +128,14 @@ def test_the_copy_of_a_reply_whose_fate_is_not_known_waits_for_it(office: Desk) 
         waiting = session.scalars(sa.select(Sighting.external_id).where(Sighting.message_id.is_(None))).all()
     assert waiting == ["<ours@fernmoor>"]
     assert owed(office) == {ObligationState.OPEN}
+
+
+def test_a_copy_of_what_is_said_not_to_have_gone_out_has_it_looked_at_once_more(office: Desk) -> None:
+    _reply(office, "<ours@fernmoor>", Sending.FAILED)
+    file(office, "<ours@fernmoor>")
+    with office.deployment.database.reading() as session:
+        assert session.scalars(sa.select(Reply.state)).all() == [Sending.UNCERTAIN]
+        assert session.scalar(sa.select(Job.id).where(Job.kind == Kind.PROBE_REPLY)) is not None
 
 
 def test_only_answers_are_asked_of_a_folder_for_sent_mail(office: Desk) -> None:

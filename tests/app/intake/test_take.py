@@ -316,6 +316,23 @@ def test_a_signed_reference_brings_a_mail_that_lost_its_thread_home(desk: Desk) 
     assert second.conversation_id == first.conversation_id
 
 
+def test_a_reference_of_a_case_that_was_joined_twice_leads_to_where_it_went(desk: Desk) -> None:
+    desk.platform.post("0001", id="<1@a>", subject="Bin")
+    desk.fetch()
+    quoted = reference(desk, signed=True)
+    with desk.deployment.database.transaction() as session:
+        first = session.scalars(sa.select(Case)).one()
+        person = session.get_one(Person, first.person_id)
+        second, third = make.case(session, person=person), make.case(session, person=person)
+        first.merged_into_id, second.merged_into_id = second.id, third.id
+        last_id = third.id
+    desk.platform.post("0002", id="<2@b>", subject=f"About {quoted}", author="eve@x.example")
+    desk.fetch()
+    with desk.deployment.database.reading() as session:
+        related = session.scalars(sa.select(Conversation.related_case_id).order_by(Conversation.id)).all()
+    assert related == [None, last_id]
+
+
 @pytest.mark.parametrize(("signed", "author"), [(True, "eve@x.example"), (False, "hester@residents.example")])
 def test_nobody_enters_a_case_by_quoting_its_number(desk: Desk, *, signed: bool, author: str) -> None:
     desk.platform.post("0001", id="<1@a>", subject="Bin", author="hester@residents.example")

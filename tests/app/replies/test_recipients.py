@@ -104,6 +104,20 @@ def test_a_reply_to_of_our_own_is_no_address_of_theirs(thread: Thread) -> None:
     assert resolve(thread.found(), to="", cc=())["to"] == [HESTER]
 
 
+def test_a_form_of_our_own_is_answered_at_its_visitors_address(thread: Thread) -> None:
+    ours = make.identity(thread.session, person=thread.person, name=US[0], external_id=US[1], handle=US[2])
+    make.message(
+        thread.session,
+        conversation=thread.conversation,
+        identity_id=ours.id,
+        author_handle=US[2],
+        recipients={"to": [US], "reply_to": [NEW]},
+    )
+    found = thread.found()
+    assert resolve(found, to="", cc=())["to"] == [NEW]
+    assert NEW[1] not in found.seen  # and said to be new
+
+
 def test_whoever_has_taken_no_part_is_new(thread: Thread) -> None:
     thread.she_writes(cc=[OSSIAN])
     assert {HESTER[1], OSSIAN[1]} <= thread.found().seen

@@ -71,5 +71,11 @@ def test_a_report_in_its_own_words_is_quoted() -> None:
     assert item.failure == "It did not arrive. (550 5.1.1 User unknown)"
 
 
+@pytest.mark.parametrize(("sender", "is_bounce"), [("<>", True), ("<eve@x.example>", False)])
+def test_a_report_that_somebody_sent_is_none(sender: str, *, is_bounce: bool) -> None:
+    item = report(f"Return-Path: {sender}\n{STATUS.format(FAILED.format('h', '5.1.1'))}")
+    assert (item.is_bounce, bool(item.bounced)) == (is_bounce, is_bounce)
+
+
 def test_a_mail_that_is_no_report_has_failed_nowhere() -> None:
     assert report("From: h@l.example\nSubject: Bin\n\n550 5.1.1 is what my computer says").failure == ""
