@@ -31,8 +31,8 @@ def hashed(token: str) -> str:
 
 
 def folded(email: str) -> str:
-    """An address as it is compared. PostgreSQL takes no NUL, not even to say that nobody has such an address."""
-    return email.replace("\0", "").strip().casefold()
+    """An address as it is compared."""
+    return email.strip().casefold()
 
 
 def signed_in(session: Session, token: str, at: datetime) -> SignedIn | None:

@@ -82,13 +82,6 @@ def test_an_unknown_address_locks_in_the_same_way(browser: Browser, world: World
     assert "Try again in 1 min" in browser.words
 
 
-@pytest.mark.db
-def test_an_address_that_can_be_nobodys_is_answered_like_any_other(browser: Browser, world: World) -> None:
-    address = world.address("nobody").replace("nobody", "no\0body")
-    assert browser.sign_in(address, "not the password").status_code == 422
-    assert "The email address and the password do not belong together" in browser.words
-
-
 def test_one_machine_cannot_try_many_addresses_for_ever(browser: Browser, world: World, database: Database) -> None:
     with database.transaction() as session:
         browser.sign_in(world.address("nobody"), "not the password")
