@@ -8,7 +8,7 @@ import smtplib
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import BinaryIO, Final
 
 from connectors import Ambiguous, AuthExpired, ConnectorError, Misconfigured, Prepared, Refused, TooLong, Transient
 from connectors._address import trust
@@ -25,6 +25,22 @@ _TOO_LARGE: Final = 552
 _WRONG_PASSWORD: Final = frozenset({530, 534, 535, 538})
 
 
+class _Lines:
+    """What the server says, line by line, and whether the last line was one."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.is_whole = True
+
+    def readline(self, most: int) -> bytes:
+        line = self._file.readline(most)
+        self.is_whole = line.endswith(b"\n")
+        return line
+
+    def close(self) -> None:
+        self._file.close()
+
+
 class _Smtp(smtplib.SMTP):
     """smtplib over a socket of our own making. Says nothing of this machine in its greeting."""
 
@@ -35,6 +51,16 @@ class _Smtp(smtplib.SMTP):
 
     def _get_socket(self, *_: object) -> socket.socket:
         return self._line
+
+    def getreply(self) -> tuple[int, bytes]:
+        """The next reply. smtplib takes half a line for one as well: ``is_whole`` tells."""
+        if self.file is None and self.sock is not None:
+            self.file = _Lines(self.sock.makefile("rb"))
+        return super().getreply()
+
+    @property
+    def is_whole(self) -> bool:
+        return not isinstance(self.file, _Lines) or self.file.is_whole
 
 
 def deliver(server: Server, allowed: frozenset[str], prepared: Prepared) -> None:
@@ -52,6 +78,8 @@ def deliver(server: Server, allowed: frozenset[str], prepared: Prepared) -> None
             for recipient in prepared.meta["to"]:
                 _accepted(smtp.rcpt(recipient), f"The mail server does not take mail to {recipient}")
             _accepted(smtp.docmd("DATA"), "The mail server did not want the mail", wanted=_GO_AHEAD)
+            if not smtp.is_whole:
+                raise smtplib.SMTPServerDisconnected("cut in the middle of its answer")
             body = smtplib._quote_periods(prepared.payload)  # type: ignore[attr-defined]  # noqa: SLF001
             smtp.send(body if body.endswith(b"\r\n") else body + b"\r\n")
         _accepted(_verdict(smtp), "The mail server did not take the mail")
@@ -92,7 +120,7 @@ def _verdict(smtp: smtplib.SMTP) -> tuple[int, bytes]:
 
 
 @contextmanager
-def _signed_in(server: Server, allowed: frozenset[str]) -> Iterator[smtplib.SMTP]:
+def _signed_in(server: Server, allowed: frozenset[str]) -> Iterator[_Smtp]:
     """A signed-in, encrypted line; hung up at the end, with a goodbye only where all went well."""
     with _before_the_dot(server):
         smtp = _Smtp(server, open_line(server, allowed))
